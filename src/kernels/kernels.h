@@ -1,0 +1,242 @@
+// Every kernel's arguments, and the table that says which function runs on this CPU. Kernels work on plain pointers; they
+// never allocate, lock, log or throw. The order of every sum is fixed by docs/numerics.md: the scalar level performs it
+// literally, every other level equals it bit for bit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+namespace godwit {
+
+/// How a kernel runs its tasks on the pool. `parallel` calls f(i) once for each i < n_tasks, on any thread, in any order,
+/// and returns when all are done; n_tasks of 1 runs on the caller.
+struct Launch {
+  int n_threads = 1;
+  void* pool = nullptr;
+  void (*run)(void* pool, int64_t n_tasks, void (*task)(const void* f, int64_t index), const void* f) = nullptr;
+
+  template <class F>
+  void parallel(int64_t n_tasks, const F& f) {
+    if (n_tasks <= 1 || run == nullptr) {
+      for (int64_t i = 0; i < n_tasks; ++i) f(i);
+      return;
+    }
+    run(pool, n_tasks, [](const void* g, int64_t index) { (*static_cast<const F*>(g))(index); }, &f);
+  }
+};
+
+// ---------------------------------------------------------------- products with weights
+
+/// Rounds rows to the 8-bit form that quantized weights meet: groups of 32 along the row; scale = max|x| / 127, code =
+/// round-to-nearest-even(x * (127 / max)); max < 2^-100: scale and codes 0; a non-finite x: scale NaN, codes 0.
+struct QuantizeArgs {
+  int8_t* codes;    // [rows][width]
+  float* scales;    // [rows][width / 32]
+  int16_t* sums;    // [rows][width / 16]: the sum of 16 codes
+  const float* x;   // [rows][width]
+  int64_t rows, width;  // width % 32 == 0
+};
+
+/// Rounds rows to bf16: nearest even by integer arithmetic; NaN becomes 0x7fc0, infinities stay, overflow gives infinity.
+struct RoundBf16Args {
+  uint16_t* y;
+  const float* x;
+  int64_t count;
+};
+
+/// The activations of a product, in the forms that its weights ask for; a form nobody asks for is null.
+struct Activations {
+  const float* f32 = nullptr;      // [rows][k]
+  const uint16_t* bf16 = nullptr;  // [rows][k]
+  const int8_t* codes = nullptr;   // [rows][k]; with scales and sums as QuantizeArgs makes them
+  const float* scales = nullptr;
+  const int16_t* sums = nullptr;
+  int64_t rows = 0, k = 0;
+};
+
+/// y[row][o] = sum over k of w[o][k] * x[row][k] (+ bias[o], added last).
+struct ProductMatrix {
+  DType type = DType::kF32;
+  const std::byte* w = nullptr;  // row-major [n][k] in `type`, or panels of 16 (x16 types; alignment 64)
+  float* y = nullptr;            // [rows][n]
+  const float* bias = nullptr;   // [n] or null
+  int64_t n = 0;
+};
+
+/// Computes outputs [first, first + count) of one matrix for all rows. `first` is a multiple of 16; count is one too,
+/// except at the matrix's end. Padding outputs of the last panel are never written.
+using ProductTile = void (*)(const ProductMatrix& matrix, const Activations& x, int64_t first, int64_t count);
+
+/// Several matrices that read the same activations: one task list, one barrier.
+struct ProductArgs {
+  Activations x;
+  ProductMatrix matrix[4];
+  int32_t n_matrices = 0;
+  bool exact = false;  // quantized and BF16 weights meet x.f32 as decoded values (--activations f32)
+};
+
+/// y[i] = row ids[i] of a table, decoded, times `scale` (skipped when 1). x16 types: fma(code, scale, minimum), rounded
+/// once. ids are inside the table.
+struct EmbedArgs {
+  float* y;            // [n_ids][width]
+  const int32_t* ids;  // [n_ids]
+  const std::byte* table;
+  DType type;
+  int64_t n_ids, width, n_rows;
+  float scale;
+};
+
+// ---------------------------------------------------------------- norms, rotary, element-wise
+
+/// y = x / sqrt(mean(x^2) + eps) * gain, row by row; with `gain_plus_one` the factor is (1 + gain), rounded first (Gemma).
+/// The sum of squares is in 16 lanes and the tree. n = x * (1 / sqrt(mean + eps)), then n * gain. y == x is not allowed.
+/// Source: Zhang and Sennrich 2019, equation 4.
+struct RmsNormArgs {
+  float* y;           // [rows][width]
+  const float* x;     // [rows][width]
+  const float* gain;  // [width]
+  int64_t rows, width;
+  float eps;
+  bool gain_plus_one;
+};
+
+/// cos and sin of every token's angles: angle = f32(position * inv_freq), the sine and cosine of that f32 in double,
+/// rounded once, times `scale`. Source: Su et al. 2021.
+struct RopeTableArgs {
+  float* table;              // [tokens][n_pairs][2]: cos, sin
+  const int64_t* positions;  // [tokens]
+  const float* inv_freq;     // [n_pairs]
+  int64_t tokens, n_pairs;
+  float scale;
+};
+
+/// Rotates the first 2 n_pairs channels of each head, the others are copied. `interleaved`: pairs are (2i, 2i + 1) (ggml
+/// NORM); else (i, i + n_pairs) (ggml NEOX). y0 = fma(x0, cos, -(x1 * sin)), y1 = fma(x0, sin, x1 * cos).
+struct RopeArgs {
+  float* y;            // [tokens][heads][head_dim]
+  const float* x;      // same
+  const float* table;  // [tokens][n_pairs][2]
+  int64_t tokens, heads, head_dim, n_pairs;
+  bool interleaved;
+};
+
+enum class Activation : uint8_t { kSilu, kGeluTanh };
+
+/// y = act(gate) * up. silu(x) = x / (1 + exp(-x)); gelu_tanh(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+struct GatedArgs {
+  float* y;
+  const float* gate;
+  const float* up;
+  int64_t count;
+  Activation activation;
+};
+
+/// y = a + b. y may be a or b.
+struct AddArgs {
+  float* y;
+  const float* a;
+  const float* b;
+  int64_t count;
+};
+
+/// y = cap * tanh(x / cap).
+struct SoftcapArgs {
+  float* y;
+  const float* x;
+  int64_t count;
+  float cap;
+};
+
+/// y = exp(x - max) / sum: the sum in 16 lanes (index mod 16) and the tree. max_out and sum_out, where not null, get each
+/// row's maximum and sum, so that log-probability is x - max - log(sum).
+struct SoftmaxArgs {
+  float* y;        // [rows][width], or null: only max and sum are wanted
+  const float* x;  // [rows][width]
+  float* max_out;  // [rows] or null
+  float* sum_out;  // [rows] or null
+  int64_t rows, width;
+};
+
+// ---------------------------------------------------------------- attention
+
+inline constexpr int64_t kPageTokens = 64;     // tokens in a page of keys and values
+inline constexpr int64_t kSegmentTokens = 512;  // keys in a segment of attention, at absolute positions
+
+/// Bytes that one head's keys (or values) of one page take: `dim` channels of 64 tokens in F32, F16, BF16 or Q8_0.
+/// Keys lie as [dim][64], values as [64][dim]. Q8_0 keys: int8 codes [dim][64], then f16 scales [dim / 32][64]; Q8_0
+/// values: int8 codes [64][dim], then f16 scales [64][dim / 32].
+constexpr int64_t kv_head_bytes(DType type, int64_t dim) {
+  const int64_t n = dim * kPageTokens;
+  return type == DType::kF32 ? 4 * n : type == DType::kQ8_0 ? n + n / 32 * 2 : 2 * n;
+}
+
+/// Some tokens of one sequence, as attention sees them.
+struct KvRow {
+  int32_t first, count;          // tokens [first, first + count) of the batch
+  int64_t past;                  // absolute position of the first of them
+  const std::byte* const* pages;  // page i holds positions [64 i, 64 i + 64); null behind a window
+};
+
+/// Where one place's keys and values lie inside a page, and how.
+struct KvLayout {
+  int64_t k_offset, v_offset;  // bytes from the page's start to head 0
+  int64_t n_kv_heads, k_dim, v_dim;
+  DType k_type, v_type;        // F32, F16, BF16 or Q8_0
+};
+
+/// Writes this step's keys and values into their pages, rounded to the cache's types (F16, BF16: nearest even; Q8_0: per
+/// 32 channels as ggml's quantize_row_q8_0 defines: d = max / 127 rounded to f16, code = round-half-away(x * (127 / max))).
+struct KvStoreArgs {
+  const float* k;  // [tokens][n_kv_heads][k_dim]
+  const float* v;  // [tokens][n_kv_heads][v_dim]
+  const KvRow* rows;
+  int64_t n_rows;
+  KvLayout layout;
+};
+
+/// Causal attention of each token over its own sequence's pages, this step's tokens included (they are stored before).
+/// Key j is visible to position i iff j <= i and (window == 0 or i - j < window). Query head h reads kv head
+/// h / (n_heads / n_kv_heads). Order of sums: docs/numerics.md, Attention. Scores are q.k * scale: the chain over k_dim
+/// runs on q, the scale is multiplied afterwards.
+/// Source: Vaswani et al. 2017; segments merge as in Dao et al. 2022 (FlashAttention).
+struct AttentionArgs {
+  float* y;        // [tokens][n_heads][v_dim]
+  const float* q;  // [tokens][n_heads][k_dim]
+  const KvRow* rows;
+  int64_t n_rows;
+  KvLayout layout;
+  int64_t n_heads;
+  int64_t window;  // 0: none
+  float scale;
+};
+
+// ---------------------------------------------------------------- the table
+
+struct Kernels {
+  const char* level = "scalar";
+  void (*quantize)(const QuantizeArgs&, Launch&) = nullptr;
+  void (*round_bf16)(const RoundBf16Args&, Launch&) = nullptr;
+  void (*product)(const ProductArgs&, Launch&, const Kernels&) = nullptr;
+  ProductTile product_tile[kDTypeCount] = {};        // default activations
+  ProductTile exact_product_tile[kDTypeCount] = {};  // f32 activations
+  void (*embed)(const EmbedArgs&, Launch&) = nullptr;
+  void (*rms_norm)(const RmsNormArgs&, Launch&) = nullptr;
+  void (*rope_table)(const RopeTableArgs&, Launch&) = nullptr;
+  void (*rope)(const RopeArgs&, Launch&) = nullptr;
+  void (*gated)(const GatedArgs&, Launch&) = nullptr;
+  void (*add)(const AddArgs&, Launch&) = nullptr;
+  void (*softcap)(const SoftcapArgs&, Launch&) = nullptr;
+  void (*softmax)(const SoftmaxArgs&, Launch&) = nullptr;
+  void (*kv_store)(const KvStoreArgs&, Launch&) = nullptr;
+  void (*attention)(const AttentionArgs&, Launch&) = nullptr;
+};
+
+/// The scalar level: every entry filled.
+Kernels scalar_kernels();
+/// Replaces the entries for which the level has a faster kernel of equal bits. Only on a CPU that has the level.
+void use_avx2(Kernels& kernels);
+void use_avx512(Kernels& kernels);
+
+}  // namespace godwit

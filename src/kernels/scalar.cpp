@@ -1,0 +1,15 @@
+// What runs at the scalar level.
+#include "kernels/levels.h"
+
+namespace godwit {
+
+Kernels scalar_kernels() {
+  Kernels kernels;
+  scalar::add_quantized_products(kernels);
+  scalar::add_float_products(kernels);
+  scalar::add_elementwise(kernels);
+  scalar::add_attention(kernels);
+  return kernels;
+}
+
+}  // namespace godwit
