@@ -1,9 +1,10 @@
-// Element types: how weights, caches and activations lie in memory. Names and block layouts are ggml's; the types that end
-// in x16 are Godwit's own layouts of the same codes, 16 outputs side by side (tensor/repack.h).
+// Element types: how weights, caches and activations lie in memory. Names and block layouts are ggml's; the types that
+// end in x16 are Godwit's own layouts of the same codes, 16 outputs side by side (tensor/repack.h).
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace godwit {
@@ -52,8 +53,8 @@ inline bool is_quantized(DType type) { return type >= DType::kQ4_0; }
 
 /// The type with this GGUF number; nothing for types that Godwit does not decode.
 std::optional<DType> dtype_from_ggml(uint32_t id);
-/// What ggml calls this number ("IQ2_XXS", "removed type 4"), for error messages; "unknown type N" else.
-std::string_view ggml_type_name(uint32_t id);
+/// What ggml calls this number ("IQ2_XXS", "removed type 4 (Q4_2)"), for error messages; "unknown type N" else.
+std::string ggml_type_name(uint32_t id);
 /// The type of this name, in any case ("q8_0", "Q8_0"); nothing if there is none.
 std::optional<DType> dtype_from_name(std::string_view name);
 
