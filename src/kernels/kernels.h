@@ -161,8 +161,9 @@ struct SoftmaxArgs {
 
 // ---------------------------------------------------------------- attention
 
-inline constexpr int64_t kPageTokens = 64;     // tokens in a page of keys and values
+inline constexpr int64_t kPageTokens = 64;      // tokens in a page of keys and values
 inline constexpr int64_t kSegmentTokens = 512;  // keys in a segment of attention, at absolute positions
+inline constexpr int64_t kMaxHeadDim = 512;     // the widest k_dim and v_dim; the kernels' buffers are sized by it
 
 /// Bytes that one head's keys (or values) of one page take: `dim` channels of 64 tokens in F32, F16, BF16 or Q8_0.
 /// Keys lie as [dim][64], values as [64][dim]. Q8_0 keys: int8 codes [dim][64], then f16 scales [dim / 32][64]; Q8_0
