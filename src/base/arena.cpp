@@ -1,0 +1,56 @@
+#include "base/arena.h"
+
+#include <sys/mman.h>
+
+#include "base/error.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define GODWIT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GODWIT_ASAN 1
+#endif
+#endif
+#ifdef GODWIT_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace godwit {
+
+Arena::Arena(int64_t bytes) : capacity_(bytes) {
+  void* memory = mmap(nullptr, static_cast<size_t>(bytes > 0 ? bytes : 1), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) fail(ErrorKind::kMemory, "working memory: the system refuses {} bytes", bytes);
+  base_ = static_cast<std::byte*>(memory);
+}
+
+Arena::~Arena() {
+  if (base_ == nullptr) return;
+#ifdef GODWIT_ASAN
+  ASAN_UNPOISON_MEMORY_REGION(base_, static_cast<size_t>(capacity_));
+#endif
+  munmap(base_, static_cast<size_t>(capacity_ > 0 ? capacity_ : 1));
+}
+
+std::byte* Arena::alloc(int64_t bytes) {
+  const int64_t rounded = (bytes + 63) & ~int64_t{63};
+  CHECK(bytes >= 0 && rounded <= capacity_ - used_, "arena: {} bytes asked, {} of {} in use", bytes, used_, capacity_);
+  // A measuring arena hands out addresses that only differ: 64 keeps them from being null.
+  std::byte* p = base_ == nullptr ? reinterpret_cast<std::byte*>(64 + used_) : base_ + used_;
+#ifdef GODWIT_ASAN
+  if (base_ != nullptr) ASAN_UNPOISON_MEMORY_REGION(p, static_cast<size_t>(bytes));
+#endif
+  used_ += rounded;
+  if (used_ > peak_) peak_ = used_;
+  return p;
+}
+
+void Arena::release(int64_t mark) {
+  CHECK(mark >= 0 && mark <= used_, "arena: release to {} of {}", mark, used_);
+#ifdef GODWIT_ASAN
+  if (base_ != nullptr) ASAN_POISON_MEMORY_REGION(base_ + mark, static_cast<size_t>(used_ - mark));
+#endif
+  used_ = mark;
+}
+
+}  // namespace godwit
