@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tensor/float16.h"
+
 #ifndef GODWIT_LEVEL
 #define GODWIT_LEVEL scalar
 #else
@@ -68,42 +70,13 @@ auto splat_bits(uint32_t bits) {
   return to_bits(splat<V>(from_bits(bits)));
 }
 
-/// f16 and bf16 to float, exactly; f16 denormals become normal floats.
-inline float f16_to_float(uint16_t h) {
-  const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
-  const uint32_t exponent = (h >> 10) & 31;
-  uint32_t mantissa = h & 0x3ff;
-  if (exponent == 31) return from_bits(sign | 0x7f800000 | mantissa << 13 | (mantissa ? 0x400000 : 0));
-  if (exponent != 0) return from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
-  if (mantissa == 0) return from_bits(sign);
-  uint32_t shift = 0;
-  for (; (mantissa & 0x400) == 0; ++shift) mantissa <<= 1;
-  return from_bits(sign | (113 - shift) << 23 | (mantissa & 0x3ff) << 13);
-}
-inline float bf16_to_float(uint16_t b) { return from_bits(static_cast<uint32_t>(b) << 16); }
-
-/// Nearest even, by integer arithmetic; NaN becomes 0x7fc0, overflow gives infinity, denormals are rounded as bits.
-inline uint16_t float_to_bf16(float x) {
+/// How activations become bf16: nearest even, by integer arithmetic; NaN becomes 0x7fc0, overflow gives infinity,
+/// denormals are rounded as bits.
+/// denormals are rounded as bits.
+inline uint16_t round_to_bf16(float x) {
   const uint32_t bits = to_bits(x);
   if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fc0;
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-/// Nearest even; a NaN keeps its sign and high bits and becomes quiet, as F16C does.
-inline uint16_t float_to_f16(float x) {
-  const uint32_t bits = to_bits(x);
-  const uint32_t sign = (bits >> 16) & 0x8000;
-  const uint32_t magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00 | (magnitude >> 13 & 0x1ff));
-  if (magnitude >= 0x477ff000) return static_cast<uint16_t>(sign | 0x7c00);  // 65520 and more round to infinity
-  if (magnitude >= 0x38800000) {                                             // 2^-14 and more: normal
-    const uint32_t rounded = magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1);
-    return static_cast<uint16_t>(sign | rounded >> 13);
-  }
-  if (magnitude <= 0x33000000) return static_cast<uint16_t>(sign);  // 2^-25 and less
-  const uint32_t shift = 126 - (magnitude >> 23);                   // 14 to 24
-  const uint32_t mantissa = (magnitude & 0x7fffff) | 0x800000;
-  const uint32_t half = (uint32_t{1} << (shift - 1)) - 1 + ((mantissa >> shift) & 1);
-  return static_cast<uint16_t>(sign | (mantissa + half) >> shift);
 }
 
 /// 16 partial sums to one, the order that every sum along lanes ends with: lane i += lane i + 8, then 4, 2, 1.
