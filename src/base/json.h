@@ -2,19 +2,45 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 namespace godwit {
 
+/// Objects keep the order of the text. Their look-up is linear: walk a large object, do not index it by key.
 using Json = nlohmann::ordered_json;
 
-inline constexpr size_t kJsonFileDepth = 128;  // model files
+inline constexpr size_t kJsonFileDepth = 128;               // model files
+inline constexpr size_t kJsonTokenBytes = size_t{1} << 24;  // one string, number or run of spaces
 
 /// Parses `text` whole. Throws Error (kInvalid) naming `source` and the byte offset: syntax, depth over max_depth, a
-/// duplicate key, trailing text, invalid UTF-8, a number outside double's range.
+/// duplicate key, trailing text, invalid UTF-8, NUL, a number outside double's range, a token over kJsonTokenBytes.
 Json parse_json(std::string_view text, const std::string& source, size_t max_depth = kJsonFileDepth);
+
+/// What walk_json reports. What an event throws goes through to walk_json's caller.
+class JsonHandler {
+ public:
+  virtual ~JsonHandler() = default;
+  virtual void begin_object() = 0;
+  virtual void key(std::string&& name) = 0;
+  virtual void end_object() = 0;
+  virtual void begin_array() = 0;
+  virtual void end_array() = 0;
+  virtual void string(std::string&& value) = 0;
+  virtual void unsigned_integer(uint64_t value) = 0;  // written without sign, point and exponent
+  virtual void negative_integer(int64_t value) = 0;
+  virtual void real(double value) = 0;  // any other number, finite
+  virtual void boolean(bool value) = 0;
+  virtual void null() = 0;
+
+  size_t offset = 0;  // bytes of the text read so far, set before each event
+};
+
+/// Reads `text` whole without keeping it: the way to read what may be large. Errors as parse_json's, but duplicate keys
+/// are the handler's to find.
+void walk_json(std::string_view text, const std::string& source, size_t max_depth, JsonHandler& handler);
 
 /// One line of JSON; invalid UTF-8 in strings becomes U+FFFD.
 std::string dump_json(const Json& value);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <functional>
 #include <numeric>
 #include <vector>
 
@@ -132,12 +134,38 @@ bool is_hostile(std::string_view sequence) {
 }  // namespace
 
 size_t find_invalid_utf8(std::string_view text) {
+  constexpr uint64_t kHighBits = 0x8080808080808080;
   for (size_t at = 0; at < text.size();) {
+    uint64_t eight = kHighBits;
+    if (text.size() - at >= sizeof eight) std::memcpy(&eight, text.data() + at, sizeof eight);
+    if ((eight & kHighBits) == 0) {  // ASCII
+      at += sizeof eight;
+      continue;
+    }
     const size_t length = utf8_sequence(text.substr(at));
     if (length == 0) return at;
     at += length;
   }
   return std::string_view::npos;
+}
+
+size_t find_duplicate(std::span<const std::string_view> texts) {
+  struct Entry {
+    size_t hash, index;
+  };
+  std::vector<Entry> entries;
+  entries.reserve(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) entries.push_back({std::hash<std::string_view>()(texts[i]), i});
+  std::sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
+    if (a.hash != b.hash) return a.hash < b.hash;
+    const int order = texts[a.index].compare(texts[b.index]);
+    return order != 0 ? order < 0 : a.index < b.index;
+  });
+  size_t first = std::string_view::npos;
+  for (size_t i = 1; i < entries.size(); ++i)
+    if (entries[i - 1].hash == entries[i].hash && texts[entries[i - 1].index] == texts[entries[i].index])
+      first = std::min(first, entries[i].index);
+  return first;
 }
 
 std::string quoted(std::string_view text, size_t max_bytes) {

@@ -26,6 +26,10 @@ uint64_t parse_size(std::string_view text);
 /// the first byte of the first bad sequence; npos when all is valid. Source: Unicode 15, table 3-7.
 size_t find_invalid_utf8(std::string_view text);
 
+/// The index of the first text that equals an earlier one; npos when all differ. Takes n log n steps whatever the texts
+/// are: a hash table's time is for the one who chose them to say.
+size_t find_duplicate(std::span<const std::string_view> texts);
+
 /// `text` in double quotes on one line: quotes, backslashes, control and direction-changing characters and bytes that
 /// are not UTF-8 as escapes (\n, \xNN). What goes beyond max_bytes within the quotes becomes "...". Always valid UTF-8.
 std::string quoted(std::string_view text, size_t max_bytes = 80);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <vector>
 
 #include "base/error.h"
 
@@ -76,6 +77,25 @@ TEST(Text, InvalidUtf8IsFoundWhereItBegins) {
   EXPECT_EQ(find_invalid_utf8("\xF5\x80\x80\x80"), 0u);
   EXPECT_EQ(find_invalid_utf8("x\xE2\x82"), 1u);  // cut
   EXPECT_EQ(find_invalid_utf8("x\xE2\x82y"), 1u);
+}
+
+TEST(Text, InvalidUtf8AfterARunOfAscii) {
+  for (size_t n = 0; n < 40; ++n) {
+    EXPECT_EQ(find_invalid_utf8(std::string(n, 'a') + "\xFF" + std::string(20, 'b')), n);
+    EXPECT_EQ(find_invalid_utf8(std::string(n, 'a') + "\xC3\xA9" + std::string(n, 'b')), std::string_view::npos);
+  }
+}
+
+TEST(Text, FindDuplicate) {
+  constexpr size_t kNone = std::string_view::npos;
+  const auto find = [](std::vector<std::string_view> texts) { return find_duplicate(texts); };
+  EXPECT_EQ(find({}), kNone);
+  EXPECT_EQ(find({"a"}), kNone);
+  EXPECT_EQ(find({"a", "b", "ab", ""}), kNone);
+  EXPECT_EQ(find({"a", "b", "a"}), 2u);
+  EXPECT_EQ(find({"c", "b", "a", "b", "a", "c"}), 3u);
+  EXPECT_EQ(find({"", "x", ""}), 2u);
+  EXPECT_EQ(find({"x", "x", "x"}), 1u);
 }
 
 TEST(Text, QuotedIsOneValidLine) {
