@@ -23,7 +23,7 @@ class InputFile {
   uint64_t size() const { return size_; }  // at opening
   /// Fills `out` from `offset`; throws when the file ends before (it was truncated since).
   void read_at(uint64_t offset, std::span<std::byte> out) const;
-  /// Maps the whole file read-only, once; the mapping lives as long as this object.
+  /// Maps the whole file read-only, once; the mapping lives as long as this object. Not from two threads at once.
   const std::byte* map() const;
 
  private:
@@ -33,8 +33,8 @@ class InputFile {
   mutable void* map_ = nullptr;
 };
 
-/// A file written whole or not at all: bytes go to PATH.<unique>.partial beside it; commit() flushes, syncs and renames.
-/// Without commit the partial file is removed. Failures throw Error (kFailed) naming the path.
+/// A file written whole or not at all: bytes go to PATH.<unique>.partial beside it; commit() flushes, syncs and
+/// renames. Without commit the partial file is removed. Failures throw Error (kFailed) naming the path.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);
@@ -47,6 +47,8 @@ class OutputFile {
   void commit();
 
  private:
+  void flush(const char* data, size_t size);
+
   std::string path_, partial_;
   uint64_t position_ = 0;
   int fd_ = -1;

@@ -190,4 +190,16 @@ std::string quoted(std::string_view text, size_t max_bytes) {
   return out + "\"";
 }
 
+std::string printable(std::string_view text, size_t max_bytes) {
+  const std::string in_quotes = quoted(text, max_bytes);
+  return in_quotes.substr(1, in_quotes.size() - 2);
+}
+
+std::string printable_path(std::string_view path, size_t max_bytes) {
+  if (path.size() <= max_bytes) return printable(path, max_bytes);
+  path.remove_prefix(path.size() - max_bytes);
+  while (!path.empty() && (static_cast<unsigned char>(path[0]) & 0xC0) == 0x80) path.remove_prefix(1);
+  return "..." + printable(path, max_bytes);
+}
+
 }  // namespace godwit

@@ -34,4 +34,10 @@ size_t find_duplicate(std::span<const std::string_view> texts);
 /// are not UTF-8 as escapes (\n, \xNN). What goes beyond max_bytes within the quotes becomes "...". Always valid UTF-8.
 std::string quoted(std::string_view text, size_t max_bytes = 80);
 
+/// As quoted, without the quotes: for names that are mostly plain, such as keys and tensors.
+std::string printable(std::string_view text, size_t max_bytes = 80);
+
+/// A path as printable, but cut at its beginning, because the file's name is at its end.
+std::string printable_path(std::string_view path, size_t max_bytes = 200);
+
 }  // namespace godwit

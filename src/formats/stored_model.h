@@ -1,10 +1,10 @@
-// A model as it lies on disk, validated and unread: files, tensors with their places, and what the container says of the
-// model. The only way to get one is through a reader that checks every field (gguf.h, hf_folder.h).
+// A model as it lies on disk, validated and unread: files, tensors with their places, and what the container says of
+// the model. The only way to get one is through a reader that checks every field (gguf.h, hf_folder.h).
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/file.h"
@@ -16,20 +16,20 @@ namespace godwit {
 enum class Container { kGguf, kHuggingFace };
 
 struct StoredTensor {
-  std::string name;   // as in the file
-  DType dtype;        // a file type
-  Shape shape;        // outermost first (GGUF's ne reversed)
-  int32_t file = 0;   // which of the files
+  std::string name;     // as in the file
+  DType dtype;          // a file type
+  Shape shape;          // outermost first (GGUF's ne reversed)
+  int32_t file = 0;     // which of the files
   uint64_t offset = 0;  // absolute, in that file; offset + bytes <= its size
   uint64_t bytes = 0;   // equals matrix_bytes of shape and type
 };
 
 struct StoredModel {
   Container container = Container::kGguf;
-  std::string path;                   // as the user named it
+  std::string path;  // as the user named it
   std::vector<InputFile> files;
-  std::vector<StoredTensor> tensors;  // names are unique
-  std::unordered_map<std::string, int32_t> by_name;
+  std::vector<StoredTensor> tensors;       // names are unique
+  std::map<std::string, int32_t> by_name;  // ordered: a hash table's time is for the file to choose
   Config config;            // GGUF: all metadata. Hugging Face: empty, the architecture translates config_json
   std::string config_json;  // Hugging Face: text of config.json, already checked (depth, size, an object)
 
