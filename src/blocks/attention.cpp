@@ -1,0 +1,43 @@
+#include "blocks/attention.h"
+
+#include <cmath>
+
+namespace godwit {
+
+Attention::Attention(const Scope& s, const AttentionSpec& spec) : spec_(spec) {
+  const int64_t d = spec.d_model, q = spec.n_heads * spec.head_dim, kv = spec.n_kv_heads * spec.head_dim;
+  q_ = linear_weight(s, "attn_q", q, d, spec.biased);
+  k_ = linear_weight(s, "attn_k", kv, d, spec.biased);
+  v_ = linear_weight(s, "attn_v", kv, d, spec.biased);
+  output_ = linear_weight(s, "attn_output", d, q, spec.biased);
+  if (spec.qk_norm_eps > 0.0f) {
+    q_norm_ = norm(s, "attn_q_norm", spec.head_dim, spec.qk_norm_eps, spec.norm_plus_one);
+    k_norm_ = norm(s, "attn_k_norm", spec.head_dim, spec.qk_norm_eps, spec.norm_plus_one);
+  }
+  if (spec_.scale == 0.0f) spec_.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
+}
+
+Tensor Attention::forward(Context& cx, Tensor x, const StepInput& in) const {
+  const LinearWeight* projections[] = {&q_, &k_, &v_};
+  const std::vector<Tensor> qkv = linear(cx, x, projections);
+  const int64_t tokens = x.rows();
+  Tensor q = qkv[0].view({tokens, spec_.n_heads, spec_.head_dim});
+  Tensor k = qkv[1].view({tokens, spec_.n_kv_heads, spec_.head_dim});
+  const Tensor v = qkv[2].view({tokens, spec_.n_kv_heads, spec_.head_dim});
+  if (q_norm_) {
+    q = (*q_norm_)(cx, q);
+    k = (*k_norm_)(cx, k);
+  }
+  q = godwit::rope(cx, q, spec_.rope, in.step);
+  k = godwit::rope(cx, k, spec_.rope, in.step);
+  const Tensor y = attention(cx, q, k, v, spec_.scale, in);
+  return linear(cx, y.view({tokens, spec_.n_heads * spec_.head_dim}), output_);
+}
+
+std::vector<StatePart> Attention::state(const CacheTypes& types) const {
+  const Shape row{spec_.n_kv_heads, spec_.head_dim};
+  return {{.name = "k", .shape = row, .dtype = types.k, .window = spec_.window},
+          {.name = "v", .shape = row, .dtype = types.v, .window = spec_.window}};
+}
+
+}  // namespace godwit

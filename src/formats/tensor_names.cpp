@@ -1,0 +1,50 @@
+#include "formats/tensor_names.h"
+
+#include "base/error.h"
+
+namespace godwit {
+
+SplitName split_gguf_name(std::string_view name) {
+  SplitName out;
+  if (name.starts_with("blk.")) {
+    size_t i = 4;
+    int64_t layer = 0;
+    while (i < name.size() && i < 14 && name[i] >= '0' && name[i] <= '9') layer = 10 * layer + (name[i++] - '0');
+    if (i > 4 && i < name.size() && name[i] == '.') {
+      out.layer = layer;
+      name.remove_prefix(i + 1);
+    }
+  }
+  const size_t dot = name.rfind('.');
+  out.stem = std::string(name.substr(0, dot));
+  out.suffix = dot == std::string_view::npos ? "" : std::string(name.substr(dot));
+  return out;
+}
+
+const TensorName* find_name(const TensorNames& names, const SplitName& name) {
+  for (const TensorName& entry : name.layer ? names.layer : names.model)
+    if (entry.gguf == name.stem) return &entry;
+  return nullptr;
+}
+
+std::optional<std::string> hf_name(const TensorNames& names, std::string_view gguf) {
+  const SplitName split = split_gguf_name(gguf);
+  const TensorName* entry = find_name(names, split);
+  if (entry == nullptr) return std::nullopt;
+  return split.layer ? fmt::format("{}{}.{}{}", names.hf_layers, *split.layer, entry->hf, split.suffix)
+                     : entry->hf + split.suffix;
+}
+
+int64_t hf_row(Transform transform, int64_t row, int64_t rows, int64_t heads) {
+  if (transform == Transform::kNone) return row;
+  const int64_t dim = rows / heads, in_head = row % dim;
+  return row - in_head + (in_head % 2) * (dim / 2) + in_head / 2;
+}
+
+int64_t gguf_row(Transform transform, int64_t row, int64_t rows, int64_t heads) {
+  if (transform == Transform::kNone) return row;
+  const int64_t dim = rows / heads, in_head = row % dim;
+  return row - in_head + 2 * (in_head % (dim / 2)) + in_head / (dim / 2);
+}
+
+}  // namespace godwit

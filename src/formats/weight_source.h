@@ -1,0 +1,41 @@
+// Where parameters come from: a GGUF file, a Hugging Face folder, or a seed. All give them under GGUF names, in GGUF's
+// row order, and in the form in which they are trained.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "formats/stored_model.h"
+#include "formats/tensor_names.h"
+#include "tensor/tensor.h"
+
+namespace godwit {
+
+class WeightSource {
+ public:
+  struct Info {
+    DType dtype;  // a file type
+    Shape shape;
+  };
+  virtual ~WeightSource() = default;
+  /// Nothing when there is no such parameter. `expected` is what the model asks for (a random source takes it).
+  virtual std::optional<Info> find(const std::string& name, const Shape& expected) const = 0;
+  /// Rows [first, first + n) in the type and shape that find gave; 1-D parameters are one row. Thread-safe.
+  virtual void read_rows(const std::string& name, const Info& info, int64_t first, int64_t n, std::byte* out) const = 0;
+  /// The parameter's bytes mapped from its file, or null when it must be read.
+  virtual const std::byte* mapped(const std::string&) const { return nullptr; }
+  /// Names (as the file has them) that no name of `used` stands for.
+  virtual std::vector<std::string> unused(const std::vector<std::string>& used) const = 0;
+};
+
+/// A file or folder seen through an architecture's table. `config` gives head counts; both outlive the source.
+std::unique_ptr<WeightSource> stored_source(const StoredModel& model, const Config& config, const TensorNames& names);
+
+/// Normal values of deviation 0.02 (gains: 1, biases: 0) from a seed and the name; matrices in `type`, F16 where rows
+/// do not divide by its block, small parameters F32. Optional parameters listed in `absent` do not exist.
+std::unique_ptr<WeightSource> random_source(uint64_t seed, DType type, std::vector<std::string> absent,
+                                            bool gains_are_offsets);
+
+}  // namespace godwit
