@@ -6,6 +6,7 @@
 
 #include "kernels/levels.h"
 #include "kernels/quantized.h"
+#include "tensor/float16.h"
 
 namespace godwit::scalar {
 
@@ -126,11 +127,13 @@ void exact_tile(const ProductMatrix& matrix, const Activations& x, int64_t first
 
 // ---------------------------------------------------------------- the driver
 
-constexpr int64_t kMinTask = int64_t{1} << 17;  // multiply-adds below which waking another thread costs more than it gives
+constexpr int64_t kMinTask =
+    int64_t{1} << 17;  // multiply-adds below which waking another thread costs more than it gives
 constexpr int64_t kMaxTask = int64_t{1} << 20;
 constexpr int64_t kPanel = 16;
 
 struct TaskList {
+  bool on_caller = false;  // not worth waking anybody
   int64_t panels_per_task = 1;
   int64_t end[4] = {};  // tasks of the matrices up to and including this one
 };
@@ -150,7 +153,8 @@ TaskList plan(const ProductArgs& a, int64_t n_threads) {
   list.panels_per_task = panel_work > 0 ? ceil_div(target, panel_work) : 1;
   const int64_t multiple = a.x.rows > 1 ? 6 : 4;  // panels that the fastest tiles take at once, times two
   list.panels_per_task = ceil_div(list.panels_per_task, multiple) * multiple;
-  if (work <= kMinTask || n_threads <= 1) list.panels_per_task = panels > 0 ? panels : 1;
+  list.on_caller = work <= kMinTask || n_threads <= 1;
+  if (list.on_caller) list.panels_per_task = panels > 0 ? panels : 1;
   for (int32_t m = 0, sum = 0; m < a.n_matrices; ++m) {
     sum += ceil_div(ceil_div(a.matrix[m].n, kPanel), list.panels_per_task);
     list.end[m] = sum;
@@ -171,7 +175,7 @@ void product(const ProductArgs& a, Launch& launch, const Kernels& kernels) {
     const ProductTile* tiles = a.exact ? kernels.exact_product_tile : kernels.product_tile;
     tiles[static_cast<int>(matrix.type)](matrix, a.x, first, count);
   };
-  if (n_tasks <= a.n_matrices && launch.n_threads <= 1) {
+  if (list.on_caller) {
     for (int64_t i = 0; i < n_tasks; ++i) task(i);
   } else {
     launch.parallel(n_tasks, task);
@@ -184,7 +188,7 @@ void look_up_16_bit(const EmbedArgs& a, int64_t id, float* y) {
   for (int64_t i = 0; i < a.width; ++i) {
     uint16_t bits;
     std::memcpy(&bits, a.table + 2 * (id * a.width + i), 2);
-    y[i] = a.type == DType::kF16 ? half_to_float(bits) : std::bit_cast<float>(uint32_t{bits} << 16);
+    y[i] = a.type == DType::kF16 ? f16_to_f32(bits) : bf16_to_f32(bits);
   }
 }
 

@@ -30,7 +30,4 @@ const BlockFormat& block_format(DType type);
 /// Unpacks block b of output o of a matrix with rows of k elements, row-major or packed.
 void unpack_output_block(DType type, const std::byte* matrix, int64_t k, int64_t o, int64_t b, UnpackedBlock& out);
 
-/// An f16 as f32, by its bits: subnormals survive whatever the CPU's flush mode is.
-float half_to_float(uint16_t half);
-
 }  // namespace godwit::scalar

@@ -4,19 +4,10 @@
 #include <bit>
 #include <cstring>
 
+#include "tensor/float16.h"
 #include "tensor/repack.h"
 
 namespace godwit::scalar {
-
-float half_to_float(uint16_t half) {
-  const uint32_t sign = uint32_t{half} >> 15 << 31;
-  const uint32_t exponent = half >> 10 & 31;
-  const uint32_t mantissa = half & 1023;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
-  if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
-  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
-}
 
 namespace {
 
@@ -25,7 +16,7 @@ const uint8_t* bytes_of(const std::byte* p) { return reinterpret_cast<const uint
 float half_at(const std::byte* p) {
   uint16_t bits;
   std::memcpy(&bits, p, 2);
-  return half_to_float(bits);
+  return f16_to_f32(bits);
 }
 
 // Nibbles of a block of 32: code j in the low half of byte j, code j + 16 in the high half.
@@ -216,29 +207,45 @@ const BlockFormat& block_format(DType type) {
   static constexpr BlockFormat kTQ1_0{256, 54, 32, false, unpack_tq1_0};
   static constexpr BlockFormat kTQ2_0{256, 66, 32, false, unpack_tq2_0};
   switch (type) {
-    case DType::kQ4_0: return kQ4_0;
+    case DType::kQ4_0:
+      return kQ4_0;
     case DType::kQ4_1:
-    case DType::kQ4_1x16: return kQ4_1;
+    case DType::kQ4_1x16:
+      return kQ4_1;
     case DType::kQ5_0:
-    case DType::kQ5_0x16: return kQ5_0;
-    case DType::kQ5_1: return kQ5_1;
+    case DType::kQ5_0x16:
+      return kQ5_0;
+    case DType::kQ5_1:
+      return kQ5_1;
     case DType::kQ8_0:
-    case DType::kQ8_0x16: return kQ8_0;
-    case DType::kQ2_K: return kQ2_K;
-    case DType::kQ3_K: return kQ3_K;
+    case DType::kQ8_0x16:
+      return kQ8_0;
+    case DType::kQ2_K:
+      return kQ2_K;
+    case DType::kQ3_K:
+      return kQ3_K;
     case DType::kQ4_K:
-    case DType::kQ4_Kx16: return kQ4_K;
-    case DType::kQ5_K: return kQ5_K;
+    case DType::kQ4_Kx16:
+      return kQ4_K;
+    case DType::kQ5_K:
+      return kQ5_K;
     case DType::kQ6_K:
-    case DType::kQ6_Kx16: return kQ6_K;
-    case DType::kIQ4_NL: return kIQ4_NL;
-    case DType::kIQ4_XS: return kIQ4_XS;
-    case DType::kMXFP4: return kMXFP4;
-    case DType::kTQ1_0: return kTQ1_0;
-    case DType::kTQ2_0: return kTQ2_0;
+    case DType::kQ6_Kx16:
+      return kQ6_K;
+    case DType::kIQ4_NL:
+      return kIQ4_NL;
+    case DType::kIQ4_XS:
+      return kIQ4_XS;
+    case DType::kMXFP4:
+      return kMXFP4;
+    case DType::kTQ1_0:
+      return kTQ1_0;
+    case DType::kTQ2_0:
+      return kTQ2_0;
     case DType::kF32:
     case DType::kF16:
-    case DType::kBF16: break;
+    case DType::kBF16:
+      break;
   }
   return kNone;
 }

@@ -21,8 +21,8 @@ constexpr Run kRunsQ4_1[] = {{4, 4, 4, 0, 64}, {0, 1, 2, 256, 0}, {2, 1, 2, 288,
 constexpr Run kRunsQ5_0[] = {{6, 4, 4, 0, 64}, {2, 1, 4, 256, 0}, {0, 1, 2, kPairTail, 0}};
 constexpr Run kRunsQ8_0[] = {{2, 8, 4, 0, 64}, {0, 1, 2, kPairTail, 0}};
 constexpr Run kRunsQ4_K[] = {{16, 32, 4, 0, 64}, {4, 3, 4, 2048, 64}, {0, 1, 2, 2240, 0}, {2, 1, 2, 2272, 0}};
-constexpr Run kRunsQ6_K[] = {{0, 8, 4, 0, 192},      {32, 8, 4, 64, 192},    {128, 8, 4, 128, 192},
-                             {64, 8, 4, 1536, 192},  {96, 8, 4, 1600, 192},  {160, 8, 4, 1664, 192},
+constexpr Run kRunsQ6_K[] = {{0, 8, 4, 0, 192},      {32, 8, 4, 64, 192},      {128, 8, 4, 128, 192},
+                             {64, 8, 4, 1536, 192},  {96, 8, 4, 1600, 192},    {160, 8, 4, 1664, 192},
                              {192, 16, 1, 3072, 16}, {208, 1, 2, kPairTail, 0}};
 
 struct Layout {
@@ -36,12 +36,18 @@ constexpr int64_t kMaxBlockBytes = 210;
 
 Layout layout_of(DType packed) {
   switch (packed) {
-    case DType::kQ4_1x16: return {32, 20, 0, kRunsQ4_1};
-    case DType::kQ5_0x16: return {32, 22, 320, kRunsQ5_0};
-    case DType::kQ8_0x16: return {32, 34, 512, kRunsQ8_0};
-    case DType::kQ4_Kx16: return {256, 144, 0, kRunsQ4_K};
-    case DType::kQ6_Kx16: return {256, 210, 3328, kRunsQ6_K};
-    default: break;
+    case DType::kQ4_1x16:
+      return {32, 20, 0, kRunsQ4_1};
+    case DType::kQ5_0x16:
+      return {32, 22, 320, kRunsQ5_0};
+    case DType::kQ8_0x16:
+      return {32, 34, 512, kRunsQ8_0};
+    case DType::kQ4_Kx16:
+      return {256, 144, 0, kRunsQ4_K};
+    case DType::kQ6_Kx16:
+      return {256, 210, 3328, kRunsQ6_K};
+    default:
+      break;
   }
   bug(__FILE__, __LINE__, "packed type", "no panel layout");
 }
@@ -124,11 +130,13 @@ void for_each_element(const Layout& layout, const Place& place, int64_t lane, co
   for (const Run& run : layout.runs) {
     const int64_t base = (run.to == kPairTail ? place.tail : place.codes + run.to) + lane * run.size;
     if (run.size == 4) {
-      for (int64_t i = 0; i < run.count; ++i) move(base + i * run.stride, run.from + 4 * i, std::integral_constant<int, 4>{});
+      for (int64_t i = 0; i < run.count; ++i)
+        move(base + i * run.stride, run.from + 4 * i, std::integral_constant<int, 4>{});
     } else if (run.size == 2) {
       move(base, run.from, std::integral_constant<int, 2>{});
     } else {
-      for (int64_t i = 0; i < run.count; ++i) move(base + i * run.stride, run.from + i, std::integral_constant<int, 1>{});
+      for (int64_t i = 0; i < run.count; ++i)
+        move(base + i * run.stride, run.from + i, std::integral_constant<int, 1>{});
     }
   }
 }
@@ -137,12 +145,18 @@ void for_each_element(const Layout& layout, const Place& place, int64_t lane, co
 
 std::optional<DType> packed_type(DType file_type) {
   switch (file_type) {
-    case DType::kQ4_1: return DType::kQ4_1x16;
-    case DType::kQ5_0: return DType::kQ5_0x16;
-    case DType::kQ8_0: return DType::kQ8_0x16;
-    case DType::kQ4_K: return DType::kQ4_Kx16;
-    case DType::kQ6_K: return DType::kQ6_Kx16;
-    default: return std::nullopt;
+    case DType::kQ4_1:
+      return DType::kQ4_1x16;
+    case DType::kQ5_0:
+      return DType::kQ5_0x16;
+    case DType::kQ8_0:
+      return DType::kQ8_0x16;
+    case DType::kQ4_K:
+      return DType::kQ4_Kx16;
+    case DType::kQ6_K:
+      return DType::kQ6_Kx16;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -164,9 +178,8 @@ void repack_panel(DType packed, const std::byte* rows, int64_t n_rows, int64_t k
     for (int64_t lane = 0; lane < n_rows; ++lane) {
       std::memcpy(block, rows + lane * row_bytes + b * layout.block_bytes, layout.block_bytes);
       to_panel_bits(packed, block);
-      for_each_element(layout, place, lane, [&](int64_t to, int64_t from, auto size) {
-        std::memcpy(panel + to, block + from, size);
-      });
+      for_each_element(layout, place, lane,
+                       [&](int64_t to, int64_t from, auto size) { std::memcpy(panel + to, block + from, size); });
     }
   }
 }
@@ -175,9 +188,8 @@ void unpack_block(DType packed, const std::byte* panel, int64_t k, int64_t block
   const Layout layout = layout_of(packed);
   const Place place = place_of(layout, block, k / layout.block);
   uint8_t bytes[kMaxBlockBytes];
-  for_each_element(layout, place, lane, [&](int64_t from, int64_t to, auto size) {
-    std::memcpy(bytes + to, panel + from, size);
-  });
+  for_each_element(layout, place, lane,
+                   [&](int64_t from, int64_t to, auto size) { std::memcpy(bytes + to, panel + from, size); });
   to_file_bits(packed, bytes);
   std::memcpy(file_block, bytes, layout.block_bytes);
 }

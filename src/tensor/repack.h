@@ -9,8 +9,8 @@
 //   Q5_0x16  320 + 32    codes as Q4_1x16, then [16] dwords at 256: bit s of byte i is the fifth bit of k = 4s + i
 //   Q8_0x16  512 + 32    codes + 128 as unsigned bytes, [8][16] dwords: dword t has k = 4t..
 //   Q4_Kx16  2304        codes [4][8][16] dwords: dword t of pair p has group 2p in low nibbles, 2p + 1 in high ones;
-//                        [3][16] dwords at 2048: five 6-bit fields each, in order s0..s7 m0..m6; m7 is the top two bits of
-//                        the three, low first; d [16] f16 at 2240, dmin [16] f16 at 2272
+//                        [3][16] dwords at 2048: five 6-bit fields each, in order s0..s7 m0..m6; m7 is the top two bits
+//                        of the three, low first; d [16] f16 at 2240, dmin [16] f16 at 2272
 //   Q6_Kx16  3328 + 32   codes [2][8][3][16] dwords: half n, dword t: low bits of k = 128n + 4t (low nibbles) and + 64
 //                        (high nibbles); of k = 128n + 32 + 4t and + 64; two high bits of all four, lowest k lowest;
 //                        scales [16 groups][16] int8 at 3072
