@@ -134,7 +134,8 @@ TEST_F(Products, ScalarMeetsTheDefinitionInDouble) {
         for (int64_t o = 0; o < kN; ++o) {
           double sum = 0, size = 0;
           for (int64_t i = 0; i < kK; ++i) {
-            const double a = exact ? x.f32[r * kK + i] : static_cast<double>(x.codes[r * kK + i]) * x.scales[(r * kK + i) / 32];
+            const double a =
+                exact ? x.f32[r * kK + i] : static_cast<double>(x.codes[r * kK + i]) * x.scales[(r * kK + i) / 32];
             sum += values[o * kK + i] * a;
             size += magnitude(values, o * kK + i, 16, has_minimum) * std::fabs(a);
           }
