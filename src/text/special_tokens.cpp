@@ -1,0 +1,78 @@
+#include "text/special_tokens.h"
+
+#include <limits>
+
+#include "base/error.h"
+
+namespace godwit {
+
+SpecialTokens::SpecialTokens(const std::vector<std::pair<std::string_view, int32_t>>& tokens) {
+  nodes_.push_back(Node{.parent = 0, .byte = 0});
+  uint32_t longest = 0;
+  for (const auto& [text, id] : tokens) {
+    if (text.empty()) continue;
+    uint32_t node = 0;
+    for (size_t i = text.size(); i > 0; --i) {
+      const uint8_t byte = static_cast<uint8_t>(text[i - 1]);
+      uint32_t next = edges_.find(edge(node, byte));
+      if (next == IdMap::kNone) {
+        next = static_cast<uint32_t>(nodes_.size());
+        edges_.insert(edge(node, byte), next);
+        nodes_.push_back(Node{.parent = node, .byte = byte});
+      }
+      node = next;
+    }
+    nodes_[node].id = id;
+    nodes_[node].length = static_cast<uint32_t>(text.size());
+    longest = std::max(longest, nodes_[node].length);
+  }
+  // Failure links need the order of depth: nodes by depth, counted, then one pass.
+  std::vector<uint32_t> depth(nodes_.size(), 0);
+  std::vector<uint32_t> first(longest + 2, 0);
+  for (size_t n = 1; n < nodes_.size(); ++n) ++first[(depth[n] = depth[nodes_[n].parent] + 1)];
+  for (size_t d = 1, sum = 0; d < first.size(); ++d) sum += std::exchange(first[d], static_cast<uint32_t>(sum));
+  std::vector<uint32_t> order(nodes_.size() - 1);
+  for (uint32_t n = 1; n < nodes_.size(); ++n) order[first[depth[n]]++] = n;
+  for (const uint32_t n : order) {
+    Node& node = nodes_[n];
+    if (node.parent != 0) node.fail = step(nodes_[node.parent].fail, node.byte);
+    if (node.id < 0) {
+      node.id = nodes_[node.fail].id;
+      node.length = nodes_[node.fail].length;
+    }
+  }
+}
+
+uint32_t SpecialTokens::step(uint32_t node, uint8_t byte) const {
+  while (true) {
+    const uint32_t next = edges_.find(edge(node, byte));
+    if (next != IdMap::kNone) return next;
+    if (node == 0) return 0;
+    node = nodes_[node].fail;
+  }
+}
+
+std::vector<SpecialMatch> SpecialTokens::find(std::string_view text) const {
+  CHECK(text.size() < std::numeric_limits<uint32_t>::max(), "special tokens: {} bytes of text", text.size());
+  std::vector<SpecialMatch> found;
+  if (nodes_.size() == 1) return found;
+  // Read backwards, so `found` rises towards the front: the longest match at each place that has one.
+  uint32_t node = 0;
+  for (size_t i = text.size(); i > 0; --i) {
+    node = step(node, static_cast<uint8_t>(text[i - 1]));
+    if (nodes_[node].id >= 0) {
+      const uint32_t begin = static_cast<uint32_t>(i - 1);
+      found.push_back({begin, begin + nodes_[node].length, nodes_[node].id});
+    }
+  }
+  std::vector<SpecialMatch> kept;
+  uint32_t at = 0;
+  for (size_t i = found.size(); i > 0; --i) {
+    if (found[i - 1].begin < at) continue;
+    kept.push_back(found[i - 1]);
+    at = kept.back().end;
+  }
+  return kept;
+}
+
+}  // namespace godwit
