@@ -38,6 +38,6 @@ std::string quoted(std::string_view text, size_t max_bytes = 80);
 std::string printable(std::string_view text, size_t max_bytes = 80);
 
 /// A path as printable, but cut at its beginning, because the file's name is at its end.
-std::string printable_path(std::string_view path, size_t max_bytes = 200);
+std::string printable_path(std::string_view path, size_t max_bytes = 160);
 
 }  // namespace godwit

@@ -101,7 +101,8 @@ int64_t Config::integer(const std::string& key, int64_t otherwise) const {
 }
 
 int64_t Config::integer_in(const std::string& key, int64_t least, int64_t most) const {
-  const std::string expected = fmt::format("an integer from {} to {}", least, most);
+  const std::string expected =
+      least == most ? fmt::format("{}", least) : fmt::format("an integer from {} to {}", least, most);
   const ConfigValue& value = required(*this, key, expected.c_str());
   const auto* i = std::get_if<int64_t>(&value);
   if (i == nullptr || *i < least || *i > most) refuse(key, expected, described(value));

@@ -16,7 +16,8 @@ namespace godwit {
 StoredModel open_gguf(const std::string& path);
 
 /// The header of one file given as bytes: what the fuzz target calls. `file_size` is what tensors must fit in.
-void parse_gguf_header(const std::byte* bytes, size_t size, uint64_t file_size, const std::string& source, StoredModel& model);
+void parse_gguf_header(const std::byte* bytes, size_t size, uint64_t file_size, const std::string& source,
+                       StoredModel& model);
 
 /// One tensor to be written. `fill` is called once, in order, and must pass exactly matrix_bytes to `write`.
 struct TensorToWrite {
