@@ -101,9 +101,10 @@ model("llama-longrope-short", llama, LLAMA,
       rope("longrope", original_max_position_embeddings=96, **LONG) | dict(max_position_embeddings=384),
       [rope("longrope", original_max_position_embeddings=16, **LONG), NO_ROPE_SCALING])
 model("llama-oldstyle", llama, LLAMA,
-      {"rope_parameters": {"rope_type": "linear", "rope_theta": 50000.0, "factor": 2.0}, "tie_word_embeddings": True},
+      {"rope_parameters": {"rope_type": "linear", "rope_theta": 50000.0, "factor": 2.0}, "tie_word_embeddings": True,
+       "hidden_size": 48, "num_key_value_heads": 6, "head_dim": None, "vocab_size": 120},
       [NO_ROPE_SCALING, {"rope_parameters": {"rope_type": "default", "rope_theta": 50000.0}}],
-      rewrite=lambda c: old_style(c, "head_dim", rope_theta=50000.0, head_dim=14,
+      rewrite=lambda c: old_style(c, "head_dim", "num_key_value_heads", rope_theta=50000.0,
                                   rope_scaling={"type": "linear", "factor": 2.0}))
 mistral = (MistralForCausalLM, MistralConfig)
 model("mistral-window", mistral, LLAMA, dict(sliding_window=8, hidden_size=42, num_attention_heads=7,
