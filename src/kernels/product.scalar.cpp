@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/levels.h"
+#include "kernels/quantize.h"
 #include "kernels/quantized.h"
 #include "tensor/float16.h"
 
@@ -14,43 +15,6 @@ namespace {
 
 constexpr int64_t kGroup = 32;       // activations that share a scale
 constexpr int64_t kRowsAtOnce = 16;  // rows that one unpacked block meets
-
-uint32_t magnitude_bits(float x) { return std::bit_cast<uint32_t>(x) & 0x7fffffffu; }
-
-// Nearest even, for |x| < 2^22, whatever the compiler thinks of rounding functions.
-int32_t round_even(float x) { return std::bit_cast<int32_t>(x + 0x1.8p23f) - std::bit_cast<int32_t>(0x1.8p23f); }
-
-// Returns the group's scale.
-float quantize_group(const float* x, int8_t* codes) {
-  uint32_t max_bits = 0;
-  for (int i = 0; i < kGroup; ++i) max_bits = magnitude_bits(x[i]) > max_bits ? magnitude_bits(x[i]) : max_bits;
-  const float max = std::bit_cast<float>(max_bits);
-  const bool finite = max_bits < 0x7f800000u;
-  if (!finite || max < 0x1p-100f) {
-    std::memset(codes, 0, kGroup);
-    return finite ? 0.0f : std::bit_cast<float>(0x7fc00000u);
-  }
-  const float inverse = 127.0f / max;
-  for (int i = 0; i < kGroup; ++i) codes[i] = static_cast<int8_t>(round_even(x[i] * inverse));
-  return max / 127.0f;
-}
-
-void quantize(const QuantizeArgs& a, Launch& launch) {
-  constexpr int64_t kTaskGroups = 512;
-  const int64_t groups = a.rows * (a.width / kGroup);
-  launch.parallel((groups + kTaskGroups - 1) / kTaskGroups, [&](int64_t task) {
-    const int64_t end = groups < (task + 1) * kTaskGroups ? groups : (task + 1) * kTaskGroups;
-    for (int64_t g = task * kTaskGroups; g < end; ++g) {
-      int8_t* codes = a.codes + g * kGroup;
-      a.scales[g] = quantize_group(a.x + g * kGroup, codes);
-      for (int half = 0; half < 2; ++half) {
-        int sum = 0;
-        for (int i = 0; i < 16; ++i) sum += codes[16 * half + i];
-        a.sums[2 * g + half] = static_cast<int16_t>(sum);
-      }
-    }
-  });
-}
 
 struct Chains {
   float sum, minimum;

@@ -241,6 +241,15 @@ TEST_F(Products, EveryNumberOfRowsGivesTheSameBits) {
   }
 }
 
+TEST_F(Products, LongRowsAndManyRowsGiveTheSameBits) {
+  for (const DType type : {DType::kQ4_1, DType::kQ5_0, DType::kQ8_0, DType::kQ4_K, DType::kQ6_K}) {
+    for (const auto& [n, k, rows] : {std::array<int64_t, 3>{17, 33024, 5}, {16, 66048, 1}, {35, 512, 141}}) {
+      Weights w = random_weights(type, n, k, random_, true);
+      expect_equal_levels(w, activations(rows, k, normal_values(rows * k, random_), scalar_kernels()));
+    }
+  }
+}
+
 TEST_F(Products, ExtremesGiveTheSameBits) {
   constexpr int64_t kK = 768;
   for (const DType type : kQuantizedTypes) {

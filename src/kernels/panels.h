@@ -1,0 +1,236 @@
+// How the SIMD levels read panels of 16 outputs (tensor/repack.h has the layouts): codes as unsigned bytes, 16 outputs
+// x 4 elements of k a vector, and scales and minimums as 16 floats. Everything lives in the level's namespace.
+#pragma once
+
+#include <utility>
+
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
+
+namespace godwit::GODWIT_LEVEL {
+
+inline constexpr int64_t kPanel = 16;
+inline constexpr int64_t kGroup = 32;      // activations that share a scale
+inline constexpr int64_t kStepBytes = 64;  // 16 outputs x 4 elements
+
+// ---------------------------------------------------------------- integers
+
+/// Four activation codes, in every lane.
+[[gnu::always_inline]] inline int32_t load_int(const int8_t* p) {
+  int32_t x;
+  std::memcpy(&x, p, sizeof x);
+  return x;
+}
+
+#if defined(GODWIT_LEVEL_avx512)
+[[gnu::always_inline]] inline Bits splat_int(int32_t x) { return {_mm512_set1_epi32(x)}; }
+[[gnu::always_inline]] inline void store_bits(void* p, Bits a) { _mm512_storeu_si512(p, a.v); }
+[[gnu::always_inline]] inline Vec load_int8(const void* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))))};
+}
+/// sum + the four products of each lane: codes unsigned, x signed; exact.
+template <bool kEightBits>
+[[gnu::always_inline]] inline Bits dot(Bits sum, Bits codes, Bits x) {
+  return {_mm512_dpbusd_epi32(sum.v, codes.v, x.v)};
+}
+#else
+[[gnu::always_inline]] inline Bits splat_int(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+[[gnu::always_inline]] inline void store_bits(void* p, Bits a) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), a.lo);
+  _mm256_storeu_si256(static_cast<__m256i*>(p) + 1, a.hi);
+}
+[[gnu::always_inline]] inline Vec load_int8(const void* p) {
+  const __m128i bytes = _mm_loadu_si128(static_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+template <bool kEightBits>
+[[gnu::always_inline]] inline __m256i dot(__m256i sum, __m256i codes, __m256i x) {
+  if constexpr (kEightBits) {  // pairs of products would saturate 16 bits: even and odd bytes apart
+    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(codes, _mm256_set1_epi16(255)),
+                                           _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8));
+    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(codes, 8), _mm256_srai_epi16(x, 8));
+    return _mm256_add_epi32(_mm256_add_epi32(sum, even), odd);
+  } else {  // at most 2 x 63 x 127
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
+  }
+}
+template <bool kEightBits>
+[[gnu::always_inline]] inline Bits dot(Bits sum, Bits codes, Bits x) {
+  return {dot<kEightBits>(sum.lo, codes.lo, x.lo), dot<kEightBits>(sum.hi, codes.hi, x.hi)};
+}
+#endif
+
+// ---------------------------------------------------------------- formats
+//
+// A block's codes are read in stretches of kGroups groups of 32. Iteration i < kIterations of a stretch gives kOut
+// vectors; vector v is step step(i, v) (four elements of k) of group group(v) of the stretch.
+
+/// Where a block's parts lie.
+struct BlockPlace {
+  const uint8_t* codes;
+  const uint8_t* tail;  // the block's d, where it stands behind a pair of blocks
+};
+
+template <class Format>
+[[gnu::always_inline]] inline BlockPlace block_place(const std::byte* panel, int64_t b, int64_t n_blocks) {
+  const auto* p = reinterpret_cast<const uint8_t*>(panel);
+  if constexpr (!Format::kPairs) {
+    return {p + b * Format::kBytes, nullptr};
+  } else {
+    const int64_t odd = b & 1;
+    const uint8_t* pair = p + (b - odd) * (Format::kBytes + 32);
+    const int64_t in_pair = b - odd + 1 < n_blocks ? 2 : 1;
+    return {pair + odd * Format::kBytes, pair + in_pair * Format::kBytes + odd * 32};
+  }
+}
+
+[[gnu::always_inline]] inline Vec half_floats(const uint8_t* p) {
+  return load_f16(reinterpret_cast<const uint16_t*>(p));
+}
+
+[[gnu::always_inline]] inline Bits low_nibbles(Bits a) { return a & splat_int(0x0f0f0f0f); }
+[[gnu::always_inline]] inline Bits high_nibbles(Bits a) { return shift_right<4>(a) & splat_int(0x0f0f0f0f); }
+
+struct PanelsQ4_1 {
+  static constexpr DType kType = DType::kQ4_1x16;
+  static constexpr int64_t kBlock = 32, kBytes = 320, kSub = 32;
+  static constexpr bool kPairs = false, kMinimum = true, kEightBits = false;
+  static constexpr int32_t kOffset = 0;
+  static constexpr int kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
+  static constexpr int group(int) { return 0; }
+  static constexpr int step(int i, int v) { return i + 4 * v; }
+  [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
+    const Bits both = load_bits(p + kStepBytes * i);
+    out[0] = low_nibbles(both);
+    out[1] = high_nibbles(both);
+  }
+  [[gnu::always_inline]] static void scales(const BlockPlace& p, Vec* scale, Vec* minimum) {
+    scale[0] = half_floats(p.codes + 256);
+    minimum[0] = -half_floats(p.codes + 288);
+  }
+};
+
+struct PanelsQ5_0 {
+  static constexpr DType kType = DType::kQ5_0x16;
+  static constexpr int64_t kBlock = 32, kBytes = 320, kSub = 32;
+  static constexpr bool kPairs = true, kMinimum = false, kEightBits = false;
+  static constexpr int32_t kOffset = 16;
+  static constexpr int kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
+  static constexpr int group(int) { return 0; }
+  static constexpr int step(int i, int v) { return i + 4 * v; }
+  [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
+    const Bits both = load_bits(p + kStepBytes * i), fifth = load_bits(p + 256);
+    const Bits low = i == 0   ? shift_left<4>(fifth)
+                     : i == 1 ? shift_left<3>(fifth)
+                     : i == 2 ? shift_left<2>(fifth)
+                              : shift_left<1>(fifth);
+    const Bits high = i == 0   ? fifth
+                      : i == 1 ? shift_right<1>(fifth)
+                      : i == 2 ? shift_right<2>(fifth)
+                               : shift_right<3>(fifth);
+    out[0] = low_nibbles(both) | (low & splat_int(0x10101010));
+    out[1] = high_nibbles(both) | (high & splat_int(0x10101010));
+  }
+  [[gnu::always_inline]] static void scales(const BlockPlace& p, Vec* scale, Vec*) { scale[0] = half_floats(p.tail); }
+};
+
+struct PanelsQ8_0 {
+  static constexpr DType kType = DType::kQ8_0x16;
+  static constexpr int64_t kBlock = 32, kBytes = 512, kSub = 32;
+  static constexpr bool kPairs = true, kMinimum = false, kEightBits = true;
+  static constexpr int32_t kOffset = 128;
+  static constexpr int kGroups = 1, kIterations = 8, kOut = 1, kStretchBytes = 512;
+  static constexpr int group(int) { return 0; }
+  static constexpr int step(int i, int) { return i; }
+  [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
+    out[0] = load_bits(p + kStepBytes * i);
+  }
+  [[gnu::always_inline]] static void scales(const BlockPlace& p, Vec* scale, Vec*) { scale[0] = half_floats(p.tail); }
+};
+
+struct PanelsQ4_K {
+  static constexpr DType kType = DType::kQ4_Kx16;
+  static constexpr int64_t kBlock = 256, kBytes = 2304, kSub = 32;
+  static constexpr bool kPairs = false, kMinimum = true, kEightBits = false;
+  static constexpr int32_t kOffset = 0;
+  static constexpr int kGroups = 2, kIterations = 8, kOut = 2, kStretchBytes = 512;
+  static constexpr int group(int v) { return v; }
+  static constexpr int step(int i, int) { return i; }
+  [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
+    const Bits both = load_bits(p + kStepBytes * i);
+    out[0] = low_nibbles(both);
+    out[1] = high_nibbles(both);
+  }
+  // Field kIndex of the three dwords: five of six bits in each.
+  template <int kIndex>
+  [[gnu::always_inline]] static Vec field(const Bits* words) {
+    return int_to_float(shift_right<6 * (kIndex % 5)>(words[kIndex / 5]) & splat_int(63));
+  }
+  template <int... kIndex>
+  [[gnu::always_inline]] static void scales(const BlockPlace& p, Vec* scale, Vec* minimum,
+                                            std::integer_sequence<int, kIndex...>) {
+    const Bits words[3] = {load_bits(p.codes + 2048), load_bits(p.codes + 2112), load_bits(p.codes + 2176)};
+    const Vec d = half_floats(p.codes + 2240), dmin = half_floats(p.codes + 2272);
+    ((kIndex < 8 ? scale[kIndex] = d * field<kIndex>(words) : minimum[kIndex - 8] = dmin * field<kIndex>(words)), ...);
+    const Bits last = shift_right<30>(words[0]) | (shift_right<28>(words[1]) & splat_int(12)) |
+                      (shift_right<26>(words[2]) & splat_int(48));
+    minimum[7] = dmin * int_to_float(last);
+  }
+  [[gnu::always_inline]] static void scales(const BlockPlace& p, Vec* scale, Vec* minimum) {
+    scales(p, scale, minimum, std::make_integer_sequence<int, 15>());
+  }
+};
+
+struct PanelsQ6_K {
+  static constexpr DType kType = DType::kQ6_Kx16;
+  static constexpr int64_t kBlock = 256, kBytes = 3328, kSub = 16;
+  static constexpr bool kPairs = true, kMinimum = false, kEightBits = false;
+  static constexpr int32_t kOffset = 32;
+  static constexpr int kGroups = 4, kIterations = 8, kOut = 4, kStretchBytes = 1536;
+  static constexpr int group(int v) { return v; }
+  static constexpr int step(int i, int) { return i; }
+  [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
+    const Bits a = load_bits(p + 192 * i), b = load_bits(p + 192 * i + 64), high = load_bits(p + 192 * i + 128);
+    const Bits two = splat_int(0x30303030);
+    out[0] = low_nibbles(a) | (shift_left<4>(high) & two);
+    out[1] = low_nibbles(b) | (shift_left<2>(high) & two);
+    out[2] = high_nibbles(a) | (high & two);
+    out[3] = high_nibbles(b) | (shift_right<2>(high) & two);
+  }
+  [[gnu::always_inline]] static void scales(const BlockPlace& p, Vec* scale, Vec*) {
+    const Vec d = half_floats(p.tail);
+    for (int g = 0; g < 16; ++g) scale[g] = d * load_int8(p.codes + 3072 + 16 * g);
+  }
+};
+
+// ---------------------------------------------------------------- the ways to multiply
+
+/// A few rows, straight from packed codes: unpacked groups stay in registers. For rows and k that few_rows_fit allows.
+template <class Format>
+void few_rows_tile(const ProductMatrix& matrix, const Activations& x, int64_t first, int64_t count);
+inline constexpr int64_t kMaxFewRows = 16;
+inline constexpr int64_t kMaxFewCodes = 65536;  // activation codes that meet one unpacked group: k times rows at once
+
+/// Any rows and k, any quantized type: blocks of k of some panels are unpacked into L1 and meet all rows.
+void many_rows_tile(const ProductMatrix& matrix, const Activations& x, int64_t first, int64_t count);
+/// The same with decoded weights and f32 activations.
+void exact_rows_tile(const ProductMatrix& matrix, const Activations& x, int64_t first, int64_t count);
+
+/// Outputs [o, o + 16) of one row, as far as they exist: the chain, less the minimums' chain, plus the bias.
+template <bool kMinimum>
+[[gnu::always_inline]] inline void finish_row(const ProductMatrix& matrix, int64_t row, int64_t o, Vec sum,
+                                              Vec minimum) {
+  if constexpr (kMinimum) sum = sum - minimum;
+  float* y = matrix.y + row * matrix.n + o;
+  if (matrix.n - o >= kPanel) {
+    if (matrix.bias != nullptr) sum = sum + load(matrix.bias + o);
+    store(y, sum);
+  } else {
+    const auto rest = static_cast<int>(matrix.n - o);
+    if (matrix.bias != nullptr) sum = sum + load(matrix.bias + o, rest);
+    store(y, sum, rest);
+  }
+}
+
+}  // namespace godwit::GODWIT_LEVEL
