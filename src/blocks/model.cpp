@@ -18,7 +18,12 @@ Model::Model(const Config& c, Weights& weights, const Head& head) : spec_(head) 
   const Scope s = weights.root();
   embedding_ = s.get("token_embd.weight", {vocab, d});
   output_norm_ = norm(s, "output_norm", d, head.norm_eps, head.norm_plus_one);
-  output_.weight = s.find("output.weight", {vocab, d});
+  // config.json says whether the head is the embedding; a GGUF file says it by having no head.
+  if (!c.has("tie_embeddings")) {
+    output_.weight = s.find("output.weight", {vocab, d});
+  } else if (!c.boolean("tie_embeddings", false)) {
+    output_.weight = s.get("output.weight", {vocab, d});
+  }
   tied_ = output_.weight.empty();
   if (tied_) output_.weight = embedding_;
 }

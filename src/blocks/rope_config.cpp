@@ -81,7 +81,9 @@ RopeSpec rope_from(const Config& c, int64_t head_dim, bool interleaved, bool sca
   for (int64_t i = 0; i < spec.n_pairs; ++i)
     inv.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(n)));
 
-  const std::string type = scaled ? c.text("rope.scaling.type", "none") : "none";
+  // A factor without a type is a linear one.
+  const std::string untyped = c.has("rope.scaling.factor") ? "linear" : "none";
+  const std::string type = scaled ? c.text("rope.scaling.type", untyped) : "none";
   const double factor = c.real("rope.scaling.factor", 1.0);
   if (!(factor > 0.0))
     invalid("{}: key {}: expected a positive number, got {}", c.source, c.full_key("rope.scaling.factor"), factor);
@@ -94,17 +96,16 @@ RopeSpec rope_from(const Config& c, int64_t head_dim, bool interleaved, bool sca
       invalid("{}: key {}: expected a length, got {}", c.source, c.full_key("rope.scaling.original_context_length"),
               original);
     apply_yarn(c, spec, inv, base, {factor, static_cast<double>(original)});
-  } else if (type == "dynamic") {
-    spec.dynamic_after = context;
-    spec.factor = factor;
-  } else if (type == "longrope") {
-    spec.scale = static_cast<float>(c.real("rope.scaling.attn_factor", 1.0));
-  } else if (type != "none") {
-    invalid("{}: key {}: \"{}\" is not known, expected none, linear, yarn, dynamic or longrope", c.source,
-            c.full_key("rope.scaling.type"), type);
+  } else if (type != "none" && type != "longrope") {
+    invalid("{}: key {}: \"{}\" is not known, expected none, linear or yarn", c.source, c.full_key("rope.scaling.type"),
+            type);
   }
   std::vector<double> factors, long_factors;
   if (scaled) {
+    if (c.has("rope.scaling.dynamic_factor")) {
+      spec.dynamic_after = context;
+      spec.factor = c.real("rope.scaling.dynamic_factor");
+    }
     factors = factor_list(c, "rope.scaling.factors", spec.n_pairs);
     long_factors = factor_list(c, "rope.scaling.factors_long", spec.n_pairs);
     const auto short_factors = factor_list(c, "rope.scaling.factors_short", spec.n_pairs);

@@ -22,7 +22,7 @@ class StoredSource final : public WeightSource {
       if (is_hf() && model.find(prefix + names.model.front().hf + ".weight") != nullptr) prefix_ = prefix;
   }
 
-  std::optional<Info> find(const std::string& name, const Shape&) const override {
+  std::optional<Info> find(const std::string& name, const Shape&, bool) const override {
     const StoredTensor* stored = place(name);
     if (stored == nullptr) return std::nullopt;
     const TensorName* entry = find_name(names_, split_gguf_name(name));
@@ -75,6 +75,8 @@ class StoredSource final : public WeightSource {
 
   const StoredTensor* place(const std::string& name) const {
     if (!is_hf()) return model_.find(name);
+    // A tied checkpoint may still carry a stale head: the configuration decides.
+    if (name == "output.weight" && config_.boolean("tie_embeddings", false)) return nullptr;
     const auto hf = hf_name(names_, name);
     return hf ? model_.find(prefix_ + *hf) : nullptr;
   }
@@ -83,9 +85,7 @@ class StoredSource final : public WeightSource {
     if (!is_hf()) return name.starts_with("rope_f");  // the rotary factor tensors: part of Config
     for (const std::string& part : names_.hf_ignored)
       if (name.find(part) != std::string::npos) return true;
-    // A stale head in a tied checkpoint.
-    if (name == prefix_ + "lm_head.weight") return true;
-    return false;
+    return name == prefix_ + "lm_head.weight";  // stale, see place()
   }
 
   // Rows one by one from where they lie; a 1-D parameter's rows are its elements.
@@ -108,13 +108,11 @@ class StoredSource final : public WeightSource {
 
 class RandomSource final : public WeightSource {
  public:
-  RandomSource(uint64_t seed, DType type, std::vector<std::string> absent, bool gains_are_offsets)
-      : seed_(seed), type_(type), absent_(std::move(absent)), gains_are_offsets_(gains_are_offsets) {}
+  RandomSource(uint64_t seed, DType type, bool gains_are_offsets)
+      : seed_(seed), type_(type), gains_are_offsets_(gains_are_offsets) {}
 
-  std::optional<Info> find(const std::string& name, const Shape& expected) const override {
-    const SplitName split = split_gguf_name(name);
-    for (const std::string& stem : absent_)
-      if (split.stem + split.suffix == stem) return std::nullopt;
+  std::optional<Info> find(const std::string& name, const Shape& expected, bool required) const override {
+    if (!required) return std::nullopt;
     if (kept_in_f32(name, expected)) return Info{DType::kF32, expected};
     return Info{expected[-1] % godwit::info(type_).block == 0 ? type_ : DType::kF16, expected};
   }
@@ -149,7 +147,6 @@ class RandomSource final : public WeightSource {
 
   uint64_t seed_;
   DType type_;
-  std::vector<std::string> absent_;
   bool gains_are_offsets_;
 };
 
@@ -159,9 +156,8 @@ std::unique_ptr<WeightSource> stored_source(const StoredModel& model, const Conf
   return std::make_unique<StoredSource>(model, config, names);
 }
 
-std::unique_ptr<WeightSource> random_source(uint64_t seed, DType type, std::vector<std::string> absent,
-                                            bool gains_are_offsets) {
-  return std::make_unique<RandomSource>(seed, type, std::move(absent), gains_are_offsets);
+std::unique_ptr<WeightSource> random_source(uint64_t seed, DType type, bool gains_are_offsets) {
+  return std::make_unique<RandomSource>(seed, type, gains_are_offsets);
 }
 
 }  // namespace godwit

@@ -20,8 +20,8 @@ class WeightSource {
     Shape shape;
   };
   virtual ~WeightSource() = default;
-  /// Nothing when there is no such parameter. `expected` is what the model asks for (a random source takes it).
-  virtual std::optional<Info> find(const std::string& name, const Shape& expected) const = 0;
+  /// Nothing when there is no such parameter. A random source has just what is `required`, in the `expected` shape.
+  virtual std::optional<Info> find(const std::string& name, const Shape& expected, bool required) const = 0;
   /// Rows [first, first + n) in the type and shape that find gave; 1-D parameters are one row. Thread-safe.
   virtual void read_rows(const std::string& name, const Info& info, int64_t first, int64_t n, std::byte* out) const = 0;
   /// The parameter's bytes mapped from its file, or null when it must be read.
@@ -33,9 +33,8 @@ class WeightSource {
 /// A file or folder seen through an architecture's table. `config` gives head counts; both outlive the source.
 std::unique_ptr<WeightSource> stored_source(const StoredModel& model, const Config& config, const TensorNames& names);
 
-/// Normal values of deviation 0.02 (gains: 1, biases: 0) from a seed and the name; matrices in `type`, F16 where rows
-/// do not divide by its block, small parameters F32. Optional parameters listed in `absent` do not exist.
-std::unique_ptr<WeightSource> random_source(uint64_t seed, DType type, std::vector<std::string> absent,
-                                            bool gains_are_offsets);
+/// Normal values of deviation 0.02 (gains: 1, or 0 where they are offsets; biases: 0) from a seed and the name;
+/// matrices in `type`, F16 where rows do not divide by its block, small parameters F32.
+std::unique_ptr<WeightSource> random_source(uint64_t seed, DType type, bool gains_are_offsets);
 
 }  // namespace godwit

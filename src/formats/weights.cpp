@@ -20,15 +20,6 @@ constexpr int64_t kTaskBytes = int64_t{256} << 10;  // of the file, read by one 
 
 int64_t row_count(const Tensor& t) { return t.shape.rank <= 1 ? 1 : t.rows(); }
 
-// The x16 layout of a file type, or the type itself.
-DType packed_type(DType type) {
-  for (int i = 0; i < kDTypeCount; ++i) {
-    const auto candidate = static_cast<DType>(i);
-    if (is_packed(candidate) && info(candidate).file_type == type) return candidate;
-  }
-  return type;
-}
-
 }  // namespace
 
 bool kept_in_f32(const std::string& name, const Shape& shape) {
@@ -73,13 +64,15 @@ std::byte* Weights::reserve(int64_t bytes) {
   return p;
 }
 
-Tensor Weights::find(const std::string& name, Shape shape) {
+Tensor Weights::find(const std::string& name, Shape shape) { return place(name, shape, false); }
+
+Tensor Weights::place(const std::string& name, Shape shape, bool required) {
   if (auto it = by_name_.find(name); it != by_name_.end()) {
     const Tensor& t = parameters_[it->second].tensor;
     CHECK(t.shape == shape, "{}: asked for as {} and {}", name, t.shape.text(), shape.text());
     return t;
   }
-  const auto found = source_->find(name, shape);
+  const auto found = source_->find(name, shape, required);
   if (!found) return {};
   if (!(found->shape == shape))
     invalid("{}: expected shape {}, the file has {}", name, shape.text(), found->shape.text());
@@ -90,7 +83,9 @@ Tensor Weights::find(const std::string& name, Shape shape) {
   Parameter parameter{name, {}, found->dtype};
   Tensor& t = parameter.tensor;
   t.shape = shape;
-  t.dtype = kept_in_f32(name, shape) ? DType::kF32 : options_.repack ? packed_type(found->dtype) : found->dtype;
+  t.dtype = kept_in_f32(name, shape) ? DType::kF32
+            : options_.repack        ? packed_type(found->dtype).value_or(found->dtype)
+                                     : found->dtype;
   if (!options_.repack && t.dtype == found->dtype) t.data = const_cast<std::byte*>(source_->mapped(name));
   if (t.data == nullptr) t.data = reserve(t.bytes());
   by_name_[name] = parameters_.size();
@@ -99,7 +94,7 @@ Tensor Weights::find(const std::string& name, Shape shape) {
 }
 
 Tensor Weights::get(const std::string& name, Shape shape) {
-  Tensor t = find(name, shape);
+  Tensor t = place(name, shape, true);
   if (t.empty()) invalid("{}: missing, expected shape {}", name, shape.text());
   return t;
 }
@@ -147,7 +142,7 @@ void Weights::load_range(const Parameter& parameter, int64_t first, int64_t n) c
   if (is_packed(t.dtype)) {
     const int64_t panel_bytes = matrix_bytes(t.dtype, 16, width);
     for (int64_t r = 0; r < n; r += 16)
-      repack_panel(parameter.file_type, raw.data() + r * file_row, std::min<int64_t>(16, n - r), width,
+      repack_panel(t.dtype, raw.data() + r * file_row, std::min<int64_t>(16, n - r), width,
                    t.data + (first + r) / 16 * panel_bytes);
     return;
   }

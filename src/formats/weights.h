@@ -57,6 +57,7 @@ class Weights {
 
  private:
   struct Memory;  // reserved address space
+  Tensor place(const std::string& name, Shape shape, bool required);
   std::byte* reserve(int64_t bytes);
   void load_range(const Parameter& parameter, int64_t first, int64_t n) const;
 

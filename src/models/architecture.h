@@ -1,0 +1,60 @@
+// Architecture: what one file in this folder says of a family of models: its names in both containers, how its
+// configuration is translated, and how it is built from blocks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "blocks/model.h"
+#include "formats/config.h"
+#include "formats/weights.h"
+
+namespace godwit {
+
+/// config.json with typed look-up; a key that is null counts as absent. Throws Error (kInvalid) naming file and key.
+class HfConfig {
+ public:
+  HfConfig(Json json, std::string source) : json(std::move(json)), source(std::move(source)) {}
+  Json json;
+  std::string source;
+
+  bool has(const std::string& key) const { return json.contains(key) && !json[key].is_null(); }
+  int64_t integer(const std::string& key) const;
+  double real(const std::string& key) const;
+  bool boolean(const std::string& key, bool otherwise) const;
+  std::string text(const std::string& key, const std::string& otherwise) const;
+};
+
+/// A class of Hugging Face transformers that an architecture covers.
+struct HfClass {
+  std::string name;        // "LlamaForCausalLM"
+  std::string model_type;  // "llama"
+  std::string defaults;    // JSON: what the class takes for keys that config.json lacks
+};
+
+struct Architecture {
+  std::string name;  // GGUF's
+  std::vector<HfClass> hf_classes;
+  TensorNames names;
+  /// config.json (class defaults filled in) to GGUF's vocabulary.
+  void (*from_hf)(const HfConfig& hf, Config& config);
+  /// The inverse, with version-5 keys; says which class in "architectures".
+  void (*to_hf)(const Config& config, Json& hf);
+  std::string tiny;  // config.json of a small model, for the laws in tests/
+  Model (*build)(const Config& config, Weights& weights);
+};
+
+/// All architectures, in the order of registration.
+const std::vector<const Architecture*>& architectures();
+/// By GGUF name, or null.
+const Architecture* find_architecture(const std::string& name);
+/// By Hugging Face class or, when there is none, model type; null when unknown. `found` gets the class.
+const Architecture* find_hf_architecture(const Json& config_json, const HfClass*& found);
+
+/// A static object of this type in an architecture's file makes it known.
+struct Registered {
+  explicit Registered(const Architecture& architecture);
+};
+
+}  // namespace godwit

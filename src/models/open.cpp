@@ -1,0 +1,136 @@
+#include "models/open.h"
+
+#include <sys/stat.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "formats/gguf.h"
+#include "formats/hf_folder.h"
+#include "tensor/decode.h"
+
+namespace godwit {
+namespace {
+
+constexpr uint64_t kMostConfigBytes = uint64_t{16} << 20;
+
+bool is_folder(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+std::string known_names() {
+  std::string names;
+  for (const Architecture* a : architectures()) names += (names.empty() ? "" : ", ") + a->name;
+  return names;
+}
+
+// Rotary factors lie in tensors of a GGUF file; to us they are configuration.
+void take_rope_factors(OpenModel& m) {
+  constexpr std::pair<const char*, const char*> kLists[] = {
+      {"rope_freqs.weight", "rope.scaling.factors"},
+      {"rope_factors_long.weight", "rope.scaling.factors_long"},
+      {"rope_factors_short.weight", "rope.scaling.factors_short"}};
+  for (const auto& [tensor, key] : kLists) {
+    const StoredTensor* t = m.stored.find(tensor);
+    if (t == nullptr) continue;
+    if (t->dtype != DType::kF32 || t->shape.rank != 1 || t->shape[0] > 1024)
+      invalid("{}: tensor {}: expected at most 1024 F32 values, the file has {} {}", m.config.source, tensor,
+              name(t->dtype), t->shape.text());
+    std::vector<float> values(static_cast<size_t>(t->shape[0]));
+    m.stored.files[static_cast<size_t>(t->file)].read_at(t->offset, std::as_writable_bytes(std::span(values)));
+    m.config.set(key, std::vector<double>(values.begin(), values.end()));
+  }
+}
+
+void configure_from_gguf(OpenModel& m) {
+  m.config = m.stored.config;
+  m.architecture = find_architecture(m.config.architecture);
+  if (m.architecture == nullptr)
+    invalid("{}: key general.architecture: \"{}\" is not supported, expected one of {}", m.config.source,
+            m.config.architecture, known_names());
+  take_rope_factors(m);
+  // The table of embeddings says how many tokens there are; the key is optional.
+  if (const StoredTensor* t = m.stored.find("token_embd.weight"); t != nullptr && t->shape.rank == 2)
+    m.config.set("vocab_size", t->shape[0]);
+}
+
+void configure_from_hf(OpenModel& m, const std::string& text, const std::string& source) {
+  Json json = parse_json(text, source);
+  if (!json.is_object()) invalid("{}: expected an object, got {}", source, json.type_name());
+  const HfClass* hf_class = nullptr;
+  m.architecture = find_hf_architecture(json, hf_class);
+  if (m.architecture == nullptr) {
+    const Json named = json.contains("architectures") ? json["architectures"] : json.value("model_type", Json());
+    invalid("{}: key architectures: {} is not supported, expected a class of {}", source,
+            dump_json(named).substr(0, 100), known_names());
+  }
+  const Json defaults = Json::parse(hf_class->defaults);
+  for (const auto& [key, value] : defaults.items())
+    if (!json.contains(key)) json[key] = value;
+  m.config.source = source;
+  m.config.architecture = m.architecture->name;
+  m.config.set("general.architecture", m.architecture->name);
+  m.architecture->from_hf({std::move(json), source}, m.config);
+}
+
+bool gains_are_offsets(const Architecture& a) {
+  for (const TensorName& n : a.names.layer)
+    if (n.gguf_plus_one) return true;
+  return false;
+}
+
+}  // namespace
+
+std::unique_ptr<OpenModel> open_model(const std::string& path, const OpenOptions& options) {
+  auto m = std::make_unique<OpenModel>();
+  std::unique_ptr<WeightSource> source;
+  if (options.random_seed) {
+    const std::string file = is_folder(path) ? path + "/config.json" : path;
+    configure_from_hf(*m, read_text(file, kMostConfigBytes), file);
+    source = random_source(*options.random_seed, options.random_type, gains_are_offsets(*m->architecture));
+  } else if (is_folder(path)) {
+    m->stored = open_hf_folder(path);
+    configure_from_hf(*m, m->stored.config_json, path + "/config.json");
+    source = stored_source(m->stored, m->config, m->architecture->names);
+  } else {
+    m->stored = open_gguf(path);
+    configure_from_gguf(*m);
+    source = stored_source(m->stored, m->config, m->architecture->names);
+  }
+  m->weights = std::make_unique<Weights>(std::move(source), options.load);
+  try {
+    m->model = std::make_unique<Model>(m->architecture->build(m->config, *m->weights));
+    m->weights->check_all_used();
+    dry_pass(*m->model, m->model->state_layout({}), 1, 1, 0, 1, false);
+  } catch (const Error& e) {
+    if (std::string_view(e.what()).starts_with(m->config.source)) throw;
+    throw Error(e.kind(), m->config.source + ": " + e.what());
+  } catch (const Bug& e) {
+    // A shape that no earlier check caught: the file's fault all the same.
+    invalid("{}: the model does not fit together: {}", m->config.source, e.what());
+  }
+  return m;
+}
+
+int64_t dry_pass(const Model& model, const StateLayout& layout, int64_t tokens, int64_t rows, int64_t past,
+                 int64_t wanted, bool exact, Meter* meter) {
+  CHECK(rows >= 1 && tokens >= rows && wanted <= tokens, "dry pass of {} tokens in {} rows", tokens, rows);
+  Arena arena(Arena::Measure{});
+  const Kernels kernels;
+  ThreadPool pool(1);
+  Context cx{.arena = arena, .kernels = kernels, .pool = pool, .exact = exact, .meter = meter, .dry = true};
+  Batch batch;
+  batch.tokens.assign(static_cast<size_t>(tokens), 0);
+  int32_t next = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto count = static_cast<int32_t>(tokens / rows + (r < tokens % rows ? 1 : 0));
+    batch.rows.push_back({.first = next, .count = count, .past = past});
+    next += count;
+  }
+  for (int64_t i = tokens - wanted; i < tokens; ++i) batch.wanted.push_back(static_cast<int32_t>(i));
+  model.forward(cx, batch, layout, {});
+  return arena.peak();
+}
+
+}  // namespace godwit

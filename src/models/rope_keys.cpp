@@ -1,0 +1,177 @@
+// Rotary scaling between config.json (both key styles) and GGUF's vocabulary.
+#include <cmath>
+#include <numbers>
+
+#include "base/error.h"
+#include "models/usual.h"
+
+namespace godwit {
+namespace {
+
+bool present(const Json& json, const char* key) { return json.contains(key) && !json[key].is_null(); }
+
+double number(const Json& json, const char* key, const std::string& source) {
+  if (!present(json, key)) invalid("{}: rope parameters: {}: missing", source, key);
+  if (!json[key].is_number() || !std::isfinite(json[key].get<double>()))
+    invalid("{}: rope parameters: {}: expected a number, got {}", source, key, json[key].type_name());
+  return json[key].get<double>();
+}
+
+double number(const Json& json, const char* key, const std::string& source, double otherwise) {
+  return present(json, key) ? number(json, key, source) : otherwise;
+}
+
+std::vector<double> list(const Json& json, const char* key, const std::string& source) {
+  if (!present(json, key) || !json[key].is_array()) invalid("{}: rope parameters: {}: expected a list", source, key);
+  std::vector<double> out;
+  for (const Json& item : json[key]) {
+    if (!item.is_number()) invalid("{}: rope parameters: {}: expected numbers", source, key);
+    out.push_back(item.get<double>());
+  }
+  return out;
+}
+
+// What each frequency is divided by. Source: Meta's Llama 3.1 release (scaled rotary frequencies).
+std::vector<double> llama3_factors(const Config& c, double base) {
+  const double factor = c.real("rope.scaling.llama3.factor"), low = c.real("rope.scaling.llama3.low_freq_factor");
+  const double high = c.real("rope.scaling.llama3.high_freq_factor");
+  const double original = c.real("rope.scaling.llama3.original_context_length");
+  const int64_t n = c.integer("rope.dimension_count");
+  if (!(factor > 0.0 && low > 0.0 && high > low && original > 0.0))
+    invalid("{}: rope parameters of llama3: expected 0 < low_freq_factor < high_freq_factor and a positive factor",
+            c.source);
+  std::vector<double> out;
+  for (int64_t i = 0; i < n / 2; ++i) {
+    const double wavelength =
+        2.0 * std::numbers::pi * std::pow(base, 2.0 * static_cast<double>(i) / static_cast<double>(n));
+    const double smooth = (original / wavelength - low) / (high - low);
+    out.push_back(wavelength < original / high  ? 1.0
+                  : wavelength > original / low ? factor
+                                                : 1.0 / ((1.0 - smooth) / factor + smooth));
+  }
+  return out;
+}
+
+void longrope_from(const Json& rope, const std::string& source, int64_t original, Config& c) {
+  c.set("rope.scaling.factors_long", list(rope, "long_factor", source));
+  c.set("rope.scaling.factors_short", list(rope, "short_factor", source));
+  const double ratio = static_cast<double>(c.integer("context_length")) / static_cast<double>(original);
+  const double factor = number(rope, "factor", source, ratio);
+  const double natural =
+      factor <= 1.0 ? 1.0 : std::sqrt(1.0 + std::log(factor) / std::log(static_cast<double>(original)));
+  c.set("rope.scaling.attn_factor", number(rope, "attention_factor", source, natural));
+}
+
+void yarn_from(const Json& rope, const std::string& source, int64_t original, Config& c) {
+  c.set("rope.scaling.type", std::string("yarn"));
+  const double ratio = static_cast<double>(c.integer("context_length")) / static_cast<double>(original);
+  c.set("rope.scaling.factor", number(rope, "factor", source, ratio));
+  c.set("rope.scaling.yarn_beta_fast", number(rope, "beta_fast", source, 32.0));
+  c.set("rope.scaling.yarn_beta_slow", number(rope, "beta_slow", source, 1.0));
+  if (present(rope, "truncate"))
+    c.set("rope.scaling.yarn_truncate", rope["truncate"].is_boolean() && rope["truncate"].get<bool>());
+  if (present(rope, "attention_factor"))
+    c.set("rope.scaling.attention_factor", number(rope, "attention_factor", source));
+  if (number(rope, "mscale", source, 0.0) != 0.0 && number(rope, "mscale_all_dim", source, 0.0) != 0.0) {
+    c.set("rope.scaling.yarn_mscale", number(rope, "mscale", source));
+    c.set("rope.scaling.yarn_log_multiplier", 0.1 * number(rope, "mscale_all_dim", source));
+  }
+}
+
+}  // namespace
+
+void rope_from_dictionary(const Json& rope, double theta, const std::string& source, Config& c) {
+  const double base = number(rope, "rope_theta", source, theta);
+  const double partial = number(rope, "partial_rotary_factor", source, 1.0);
+  c.set("rope.freq_base", base);
+  c.set("rope.dimension_count", static_cast<int64_t>(static_cast<double>(c.integer("attention.key_length")) * partial));
+  const char* type_key = present(rope, "rope_type") ? "rope_type" : "type";
+  const std::string type =
+      present(rope, type_key) && rope[type_key].is_string() ? rope[type_key].get<std::string>() : "default";
+  if (type == "default") return;
+  const auto original = static_cast<int64_t>(
+      number(rope, "original_max_position_embeddings", source, static_cast<double>(c.integer("context_length"))));
+  if (original < 1) invalid("{}: rope parameters: original_max_position_embeddings: {}", source, original);
+  if (type == "linear") {
+    c.set("rope.scaling.type", type);
+    c.set("rope.scaling.factor", number(rope, "factor", source));
+  } else if (type == "dynamic") {
+    c.set("rope.scaling.dynamic_factor", number(rope, "factor", source));
+  } else if (type == "yarn") {
+    c.set("rope.scaling.original_context_length", original);
+    yarn_from(rope, source, original, c);
+  } else if (type == "longrope" || type == "su") {
+    c.set("rope.scaling.original_context_length", original);
+    longrope_from(rope, source, original, c);
+  } else if (type == "llama3") {
+    for (const char* key : {"factor", "low_freq_factor", "high_freq_factor"})
+      c.set(fmt::format("rope.scaling.llama3.{}", key), number(rope, key, source));
+    c.set("rope.scaling.llama3.original_context_length", static_cast<double>(original));
+    c.set("rope.scaling.factors", llama3_factors(c, base));
+  } else {
+    invalid(
+        "{}: rope parameters: rope_type: \"{}\" is not known, expected default, linear, dynamic, yarn, llama3 or "
+        "longrope",
+        source, type);
+  }
+}
+
+void rope_from_hf(const HfConfig& hf, Config& c) {
+  Json rope = Json::object();
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (!hf.has(key)) continue;
+    if (!hf.json[key].is_object())
+      invalid("{}: key {}: expected an object, got {}", hf.source, key, hf.json[key].type_name());
+    rope = hf.json[key];
+  }
+  // Phi-style files keep it at the top, where it wins.
+  if (hf.has("original_max_position_embeddings"))
+    rope["original_max_position_embeddings"] = hf.json["original_max_position_embeddings"];
+  if (!rope.contains("partial_rotary_factor") && hf.has("partial_rotary_factor"))
+    rope["partial_rotary_factor"] = hf.json["partial_rotary_factor"];
+  rope_from_dictionary(rope, hf.real("rope_theta"), hf.source, c);
+}
+
+Json rope_to_hf(const Config& c) {
+  Json rope = {{"rope_type", "default"}, {"rope_theta", c.real("rope.freq_base", 10000.0)}};
+  const int64_t head_dim = dimensions(c).head_dim, n = c.integer("rope.dimension_count", head_dim);
+  if (n != head_dim) rope["partial_rotary_factor"] = static_cast<double>(n) / static_cast<double>(head_dim);
+  const std::string type = c.text("rope.scaling.type", c.has("rope.scaling.factor") ? "linear" : "none");
+  const auto original = c.integer("rope.scaling.original_context_length", c.integer("context_length"));
+  if (c.has("rope.scaling.llama3.factor")) {
+    rope["rope_type"] = "llama3";
+    for (const char* key : {"factor", "low_freq_factor", "high_freq_factor"})
+      rope[key] = c.real(fmt::format("rope.scaling.llama3.{}", key));
+    rope["original_max_position_embeddings"] =
+        static_cast<int64_t>(c.real("rope.scaling.llama3.original_context_length"));
+  } else if (c.has("rope.scaling.factors") || c.has("rope.scaling.factors_short")) {
+    // A plain list of factors (rope_freqs.weight) is a long rope whose two lists are the same.
+    const bool plain = c.has("rope.scaling.factors");
+    rope["rope_type"] = "longrope";
+    rope["short_factor"] = *c.reals(plain ? "rope.scaling.factors" : "rope.scaling.factors_short");
+    rope["long_factor"] = *c.reals(plain ? "rope.scaling.factors" : "rope.scaling.factors_long");
+    rope["attention_factor"] = c.real("rope.scaling.attn_factor", 1.0);
+    rope["original_max_position_embeddings"] = original;
+  } else if (c.has("rope.scaling.dynamic_factor")) {
+    rope["rope_type"] = "dynamic";
+    rope["factor"] = c.real("rope.scaling.dynamic_factor");
+  } else if (type == "linear") {
+    rope["rope_type"] = "linear";
+    rope["factor"] = c.real("rope.scaling.factor");
+  } else if (type == "yarn") {
+    rope["rope_type"] = "yarn";
+    rope["factor"] = c.real("rope.scaling.factor");
+    rope["original_max_position_embeddings"] = original;
+    rope["beta_fast"] = c.real("rope.scaling.yarn_beta_fast", 32.0);
+    rope["beta_slow"] = c.real("rope.scaling.yarn_beta_slow", 1.0);
+    if (c.has("rope.scaling.yarn_truncate")) rope["truncate"] = c.boolean("rope.scaling.yarn_truncate", true);
+    if (c.has("rope.scaling.attention_factor")) rope["attention_factor"] = c.real("rope.scaling.attention_factor");
+    if (c.has("rope.scaling.yarn_log_multiplier")) {
+      rope["mscale"] = c.real("rope.scaling.yarn_mscale", 1.0);
+      rope["mscale_all_dim"] = 10.0 * c.real("rope.scaling.yarn_log_multiplier");
+    }
+  }
+  return rope;
+}
+
+}  // namespace godwit
