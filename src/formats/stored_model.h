@@ -30,6 +30,8 @@ struct StoredModel {
   std::vector<InputFile> files;
   std::vector<StoredTensor> tensors;       // names are unique
   std::map<std::string, int32_t> by_name;  // ordered: a hash table's time is for the file to choose
+  // Of a safetensors file, what cannot be a weight: by name, what it is: "F8_E4M3", "F32 of rank 5".
+  std::map<std::string, std::string> other_dtypes;
   Config config;            // GGUF: all metadata. Hugging Face: empty, the architecture translates config_json
   std::string config_json;  // Hugging Face: text of config.json, already checked (depth, size, an object)
 
