@@ -196,10 +196,17 @@ std::string printable(std::string_view text, size_t max_bytes) {
 }
 
 std::string printable_path(std::string_view path, size_t max_bytes) {
-  if (path.size() <= max_bytes) return printable(path, max_bytes);
-  path.remove_prefix(path.size() - max_bytes);
-  while (!path.empty() && (static_cast<unsigned char>(path[0]) & 0xC0) == 0x80) path.remove_prefix(1);
-  return "..." + printable(path, max_bytes);
+  std::string_view tail = path.substr(path.size() - std::min(path.size(), max_bytes));
+  const auto in_character = [&] { return !tail.empty() && (static_cast<unsigned char>(tail[0]) & 0xC0) == 0x80; };
+  while (tail.size() < path.size() && in_character()) tail.remove_prefix(1);
+  constexpr size_t kLongestEscape = 4;
+  std::string shown = printable(tail, kLongestEscape * max_bytes);
+  while (shown.size() > max_bytes) {
+    tail.remove_prefix((shown.size() - max_bytes + kLongestEscape - 1) / kLongestEscape);
+    while (in_character()) tail.remove_prefix(1);
+    shown = printable(tail, kLongestEscape * max_bytes);
+  }
+  return tail.size() < path.size() ? "..." + shown : shown;
 }
 
 }  // namespace godwit

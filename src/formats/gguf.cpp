@@ -37,7 +37,7 @@ ConfigValue read_u64(Cursor& in) {
 // The elements of an array of numbers, by pieces that need no second copy of it.
 template <class T, class Out>
 std::vector<Out> read_numbers(Cursor& in, uint64_t count) {
-  in.allow(count * sizeof(Out));
+  in.allow(count * sizeof(Out), count * sizeof(T));
   std::vector<Out> all;
   all.reserve(static_cast<size_t>(count));
   std::array<T, 4096> piece;
@@ -62,7 +62,7 @@ std::vector<bool> read_bools(Cursor& in, uint64_t count) {
 }
 
 std::vector<std::string> read_strings(Cursor& in, uint64_t count) {
-  in.allow(count * sizeof(std::string));
+  in.allow(count * sizeof(std::string), count * sizeof(uint64_t));
   std::vector<std::string> all;
   all.reserve(static_cast<size_t>(count));
   for (uint64_t i = 0; i < count; ++i) {

@@ -27,8 +27,11 @@ struct TensorToWrite {
   std::function<void(const std::function<void(const std::byte*, size_t)>& write)> fill;
 };
 
-/// Writes a GGUF v3 file: whole or not at all. Keys are written in map order with general.architecture first.
-/// progress (may be empty) gets the bytes written so far and in all.
+/// Writes a GGUF v3 file, whole or not at all: config.architecture first, then config.values in order, without the keys
+/// that describe a file's layout (general.alignment, split.*). Types are those that llama.cpp asks for: integers u32
+/// (else i32, i64, u64), reals f32, arrays of i32 (else i64), f32, bool or string. progress (may be empty) gets the
+/// bytes of tensor data written so far and in all. Throws Error: kFailed when writing fails, kInvalid for a name over
+/// 63 bytes.
 void write_gguf(const std::string& path, const Config& config, const std::vector<TensorToWrite>& tensors,
                 const std::function<void(int64_t, int64_t)>& progress);
 

@@ -71,9 +71,9 @@ std::string Cursor::string(uint64_t most, const char* what) {
   return text;
 }
 
-void Cursor::allow(uint64_t bytes) {
-  const CheckedU64 budget = CheckedU64(kSpareMemory) + CheckedU64(2) * position();
-  const CheckedU64 wanted = CheckedU64(memory_) + bytes;
+void Cursor::allow(uint64_t memory, uint64_t in_file) {
+  const CheckedU64 budget = CheckedU64(kSpareMemory) + CheckedU64(2) * (CheckedU64(position()) + in_file);
+  const CheckedU64 wanted = CheckedU64(memory_) + memory;
   if (!wanted.at_most(budget.value()))
     refuse("expected metadata within {} bytes of memory, this array goes beyond it", budget.value());
   memory_ = wanted.value();

@@ -54,8 +54,9 @@ class Cursor {
   /// A length and as many bytes; what: "a key", for the message about a length over `most`.
   std::string string(uint64_t most, const char* what);
 
-  /// Notes memory that will be allocated; refuses when it is out of proportion to the file.
-  void allow(uint64_t bytes);
+  /// Notes memory that will be allocated for what takes `in_file` bytes from here on; refuses when all of it together
+  /// is out of proportion to the file.
+  void allow(uint64_t memory, uint64_t in_file = 0);
 
  private:
   void require(uint64_t bytes) const;  // that many remain

@@ -119,5 +119,20 @@ TEST(Text, QuotedIsOneValidLine) {
   EXPECT_EQ(safe.find('\n'), std::string::npos);
 }
 
+TEST(Printable, NamesStayPlain) {
+  EXPECT_EQ(printable("blk.0.attn_q.weight"), "blk.0.attn_q.weight");
+  EXPECT_EQ(printable("a\n\xFF\""), "a\\n\\xff\\\"");
+  EXPECT_EQ(printable("abcdef", 3), "abc...");
+}
+
+TEST(Printable, PathsKeepTheirEnd) {
+  EXPECT_EQ(printable_path("/a/b.gguf"), "/a/b.gguf");
+  EXPECT_EQ(printable_path("/folder/b.gguf", 6), "...b.gguf");
+  EXPECT_EQ(printable_path("/folder/\xC3\xA9.gguf", 6), "....gguf");  // no half character
+  EXPECT_EQ(printable_path("aaaaaaaa\xFF", 6), "...aa\\xff");
+  EXPECT_EQ(printable_path(std::string(200, '\xFF') + "x", 9), "...\\xff\\xffx");
+  EXPECT_EQ(printable_path(""), "");
+}
+
 }  // namespace
 }  // namespace godwit
