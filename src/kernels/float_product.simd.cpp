@@ -8,15 +8,19 @@ namespace godwit::GODWIT_LEVEL {
 
 namespace {
 
-// Rows and outputs of a tile: as many accumulators as leave registers for the operands.
+// Rows and outputs of a tile: as many accumulators as leave registers for the operands. Pairs need a mask besides.
 #if defined(GODWIT_LEVEL_avx512)
-constexpr int kTileRows = 6;
+constexpr int kLanesRows = 6;
+constexpr int kPairsRows = 6;
 constexpr int kTileOutputs = 4;
 #else
-constexpr int kTileRows = 3;
+constexpr int kLanesRows = 3;
+constexpr int kPairsRows = 2;
 constexpr int kTileOutputs = 2;
 #endif
 constexpr int64_t kRowBytes = 512 * 1024;  // of activations that are kept in L2 while all outputs pass
+
+constexpr int64_t kAheadBytes = 16 * 1024;  // weights are asked into L2 at least so long before their use
 
 /// Both factors at the same place of k, in 16 lanes of f32; `n` lanes where fewer are left.
 struct F32 {
@@ -41,15 +45,16 @@ struct Lanes {
   using W = typename Type::W;
   using X = float;
   static constexpr int kStep = kLanes;
+  static constexpr int kTileRows = kLanesRows;
   static const X* rows(const Activations& x) { return x.f32; }
 
   template <int kRows, int kOutputs>
   static void step(const W* w, const X* x, int64_t k, Vec (&sum)[kRows][kOutputs]) {
-    Vec factor[kRows];
-    for (int r = 0; r < kRows; ++r) factor[r] = load(x + r * k);
-    for (int o = 0; o < kOutputs; ++o) {
-      const Vec weight = Type::at(w + o * k);
-      for (int r = 0; r < kRows; ++r) sum[r][o] = fma(weight, factor[r], sum[r][o]);
+    Vec weight[kOutputs];
+    for (int o = 0; o < kOutputs; ++o) weight[o] = Type::at(w + o * k);
+    for (int r = 0; r < kRows; ++r) {
+      const Vec factor = load(x + r * k);
+      for (int o = 0; o < kOutputs; ++o) sum[r][o] = fma(weight[o], factor, sum[r][o]);
     }
   }
   template <int kRows, int kOutputs>
@@ -66,6 +71,7 @@ struct Pairs {
   using W = uint16_t;
   using X = uint16_t;
   static constexpr int kStep = 2 * kLanes;
+  static constexpr int kTileRows = kPairsRows;
   static const X* rows(const Activations& x) { return x.bf16; }
 
   static Vec odd(Bits pairs) { return from_bits(pairs & splat_bits<Vec>(0xffff0000)); }
@@ -73,16 +79,16 @@ struct Pairs {
 
   template <int kRows, int kOutputs>
   static void step(const W* w, const X* x, int64_t k, Vec (&sum)[kRows][kOutputs]) {
-    Vec factor[kRows];
-    for (int r = 0; r < kRows; ++r) factor[r] = odd(load_bits(x + r * k));
-    for (int o = 0; o < kOutputs; ++o) {
-      const Vec weight = odd(load_bits(w + o * k));
-      for (int r = 0; r < kRows; ++r) sum[r][o] = fma(weight, factor[r], sum[r][o]);
+    Vec weight[kOutputs];
+    for (int o = 0; o < kOutputs; ++o) weight[o] = odd(load_bits(w + o * k));
+    for (int r = 0; r < kRows; ++r) {
+      const Vec factor = odd(load_bits(x + r * k));
+      for (int o = 0; o < kOutputs; ++o) sum[r][o] = fma(weight[o], factor, sum[r][o]);
     }
-    for (int r = 0; r < kRows; ++r) factor[r] = even(load_bits(x + r * k));
-    for (int o = 0; o < kOutputs; ++o) {
-      const Vec weight = even(load_bits(w + o * k));
-      for (int r = 0; r < kRows; ++r) sum[r][o] = fma(weight, factor[r], sum[r][o]);
+    for (int o = 0; o < kOutputs; ++o) weight[o] = even(load_bits(w + o * k));
+    for (int r = 0; r < kRows; ++r) {
+      const Vec factor = even(load_bits(x + r * k));
+      for (int o = 0; o < kOutputs; ++o) sum[r][o] = fma(weight[o], factor, sum[r][o]);
     }
   }
   template <int kRows, int kOutputs>
@@ -105,8 +111,16 @@ void tile(const ProductMatrix& m, const typename Step::X* x, int64_t k, int64_t 
   for (int r = 0; r < kRows; ++r) {
     for (int o = 0; o < kOutputs; ++o) sum[r][o] = zero();
   }
+  // The next outputs follow these in memory, so a fixed distance of whole groups reaches each of their lines once. Only
+  // the first rows ask for them; for the others the lines named are those in use.
+  const int64_t group = kOutputs * k;
+  const int64_t enough = kAheadBytes / static_cast<int64_t>(sizeof(*w));
+  const auto* ahead = row > 0 ? w : w + (group < enough ? (enough + group - 1) / group * group : group);
   int64_t i = 0;
-  for (; i + Step::kStep <= k; i += Step::kStep) Step::step(w + i, x + i, k, sum);
+  for (; i + Step::kStep <= k; i += Step::kStep) {
+    for (int o = 0; o < kOutputs; ++o) __builtin_prefetch(ahead + o * k + i, 0, 2);
+    Step::step(w + i, x + i, k, sum);
+  }
   if (i < k) Step::last_step(w + i, x + i, k, static_cast<int>(k - i), sum);
   for (int r = 0; r < kRows; ++r) {
     float* y = m.y + (row + r) * m.n + output;
@@ -118,7 +132,7 @@ void tile(const ProductMatrix& m, const typename Step::X* x, int64_t k, int64_t 
 }
 
 /// The same for a number of rows that is not known at compile time, 1 to kRows.
-template <class Step, int kOutputs, int kRows = kTileRows>
+template <class Step, int kOutputs, int kRows = Step::kTileRows>
 void tile_of(int64_t rows, const ProductMatrix& m, const typename Step::X* x, int64_t k, int64_t row, int64_t output) {
   if constexpr (kRows > 1) {
     if (rows < kRows) return tile_of<Step, kOutputs, kRows - 1>(rows, m, x, k, row, output);
@@ -130,7 +144,7 @@ void tile_of(int64_t rows, const ProductMatrix& m, const typename Step::X* x, in
 template <class Step, int kOutputs>
 void column(const ProductMatrix& m, const typename Step::X* x, int64_t k, int64_t first_row, int64_t end_row,
             int64_t output) {
-  int64_t tiles = (end_row - first_row + kTileRows - 1) / kTileRows;
+  int64_t tiles = (end_row - first_row + Step::kTileRows - 1) / Step::kTileRows;
   for (int64_t row = first_row; row < end_row; --tiles) {
     const int64_t rows = (end_row - row + tiles - 1) / tiles;
     tile_of<Step, kOutputs>(rows, m, x, k, row, output);
@@ -143,7 +157,7 @@ void product_tile(const ProductMatrix& m, const Activations& a, int64_t first, i
   const typename Step::X* x = Step::rows(a);
   const int64_t row_bytes = a.k * static_cast<int64_t>(sizeof(*x));
   const int64_t fitting = row_bytes > 0 ? kRowBytes / row_bytes : a.rows;
-  const int64_t block = fitting < kTileRows ? kTileRows : fitting;
+  const int64_t block = fitting < Step::kTileRows ? Step::kTileRows : fitting;
   for (int64_t row = 0; row < a.rows; row += block) {
     const int64_t end_row = a.rows - row < block ? a.rows : row + block;
     int64_t o = first;
