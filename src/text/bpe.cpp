@@ -82,8 +82,8 @@ void ByteLevelBpe::read_merges(const Vocabulary& v) {
   const auto id_of = [&](size_t line, std::string_view text) {
     const auto found = ids.find(text);
     if (found == ids.end()) {
-      invalid("{}: tokenizer.ggml.merges: {} ({}): {} is no token", v.source, line, quoted(v.merges[line]),
-              quoted(text));
+      invalid("{}: tokenizer.ggml.merges: {} ({}): {} is no token", printable_path(v.source), line,
+              quoted(v.merges[line]), quoted(text));
     }
     return found->second;
   };
@@ -93,8 +93,8 @@ void ByteLevelBpe::read_merges(const Vocabulary& v) {
     const size_t space = merge.find(' ');
     if (space == std::string_view::npos || space == 0 || space + 1 == merge.size() ||
         merge.find(' ', space + 1) != std::string_view::npos) {
-      invalid("{}: tokenizer.ggml.merges: {}: expected two pieces with one space between, got {}", v.source, i,
-              quoted(merge));
+      invalid("{}: tokenizer.ggml.merges: {}: expected two pieces with one space between, got {}",
+              printable_path(v.source), i, quoted(merge));
     }
     const std::string_view left = merge.substr(0, space);
     const std::string_view right = merge.substr(space + 1);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "text/merge_queue.h"
 #include "text/unicode.h"
 
@@ -163,8 +164,8 @@ void SentencePieceBpe::append(std::string_view text, std::vector<int32_t>& ids) 
 
 std::unique_ptr<Tokenizer> make_sentencepiece_bpe(const Vocabulary& vocabulary) {
   if (vocabulary.scores.size() != vocabulary.tokens.size()) {
-    invalid("{}: tokenizer.ggml.scores: expected one for each of {} tokens, got none", vocabulary.source,
-            vocabulary.tokens.size());
+    invalid("{}: tokenizer.ggml.scores: expected one for each of {} tokens, got none",
+            printable_path(vocabulary.source), vocabulary.tokens.size());
   }
   return std::make_unique<SentencePieceBpe>(vocabulary);
 }

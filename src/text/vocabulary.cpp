@@ -22,7 +22,7 @@ std::optional<uint8_t> parse_byte_token(const std::string& text) {
 }
 
 void check_vocabulary(const Vocabulary& v) {
-  const auto where = [&](const char* key) { return v.source + ": tokenizer.ggml." + key; };
+  const auto where = [&](const char* key) { return printable_path(v.source) + ": tokenizer.ggml." + key; };
   const size_t n = v.tokens.size();
   if (n > kMaxVocabulary) invalid("{}: expected at most {} tokens, got {}", where("tokens"), kMaxVocabulary, n);
   if (v.merges.size() > kMaxMerges) {

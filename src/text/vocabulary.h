@@ -52,6 +52,9 @@ struct Vocabulary {
 /// bos). Throws Error (kInvalid) naming file and key.
 Vocabulary vocabulary_from(const Config& config);
 
+/// Sets the same keys from a vocabulary. more_stops has no key and is left out.
+void vocabulary_to(const Vocabulary& vocabulary, Config& config);
+
 /// Array lengths, limits, types, ids within the vocabulary, scores that are numbers, byte tokens of the form <0xHH>.
 /// Throws Error (kInvalid). Every Vocabulary from outside passes through here.
 void check_vocabulary(const Vocabulary& vocabulary);
