@@ -13,7 +13,7 @@ inline constexpr size_t kMaxStopBytes = 256;
 
 /// Looks for the stop string that is complete first; of those that end together, the one that begins first. What might
 /// still become a stop string is held back. All texts in a row, and whether it stopped, do not depend on how the text
-/// was cut into parts. Time per byte is at most the stops' bytes together.
+/// was cut into parts.
 class StopMatcher {
  public:
   /// Throws Error (kUsage): more than kMaxStops, an empty string, one over kMaxStopBytes.
