@@ -33,7 +33,8 @@ size_t find_duplicate(std::span<const std::string_view> texts);
 /// `text` in double quotes on one line: quotes, backslashes, control and direction-changing characters and bytes that
 /// are not UTF-8 as escapes (\n, \xNN). What goes beyond max_bytes within the quotes becomes "...". Always valid UTF-8.
 std::string quoted(std::string_view text, size_t max_bytes = 80);
-// For a std::string, std::quoted of <iomanip> would be found by its argument and fit better than the one above.
+// std::quoted of <iomanip>, found by its argument, would fit a std::string better than the one above.
+inline std::string quoted(const char* text, size_t max_bytes = 80) { return quoted(std::string_view(text), max_bytes); }
 inline std::string quoted(const std::string& text, size_t max_bytes = 80) {
   return quoted(std::string_view(text), max_bytes);
 }
