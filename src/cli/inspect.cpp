@@ -1,0 +1,154 @@
+// godwit inspect: what a model file is and whether it fits, without reading its weights.
+#include <iostream>
+#include <map>
+
+#include "base/cpu.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/session.h"
+#include "text/vocabulary.h"
+
+namespace godwit {
+namespace {
+
+struct InspectOptions {
+  ModelOptions model;
+  TalkOptions talk;
+  int64_t batch = 1;
+  bool tensors = false;
+};
+
+std::string mib(int64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
+
+// "attention + mlp" for each layer.
+std::vector<std::string> layer_kinds(const Model& model) {
+  std::vector<std::string> kinds;
+  for (const auto& layer : model.layers()) {
+    std::string kind;
+    for (const Block* block : layer->blocks()) kind += (kind.empty() ? "" : " + ") + block->kind();
+    kinds.push_back(kind);
+  }
+  return kinds;
+}
+
+Json shape_json(const Shape& shape) {
+  Json sizes = Json::array();
+  for (int i = 0; i < shape.rank; ++i) sizes.push_back(shape[i]);
+  return sizes;
+}
+
+struct Facts {
+  std::unique_ptr<OpenModel> open;
+  RunnerOptions runner;
+  Fit need;
+  std::vector<std::string> kinds;
+  std::map<std::string, int64_t> bytes_by_type;
+  std::string tokenizer, tokenizer_note;
+  bool has_template = false;
+};
+
+Facts facts_of(const InspectOptions& o) {
+  Facts f;
+  f.open = open_from(o.model);
+  f.runner = runner_options(o.model, *f.open, DType::kF16);
+  f.runner.sequences = o.batch;
+  f.need = fit(*f.open, f.runner);
+  f.kinds = layer_kinds(*f.open->model);
+  for (const Parameter& p : f.open->weights->parameters())
+    f.bytes_by_type[std::string(name(p.file_type))] += matrix_bytes(p.file_type, p.tensor.rows(), p.tensor.width());
+  const auto tokenizer = open_tokenizer(*f.open, f.tokenizer_note);
+  f.tokenizer = f.open->config.text("tokenizer.ggml.model", "none");
+  if (tokenizer != nullptr) f.tokenizer_note = fmt::format("{} tokens", tokenizer->size());
+  f.has_template = f.open->config.has("tokenizer.chat_template");
+  return f;
+}
+
+Json as_json(const Facts& f) {
+  const StateLayout layout = f.open->model->state_layout(f.runner.cache);
+  Json layers = Json::array(), tensors = Json::array();
+  for (const std::string& kind : f.kinds) layers.push_back({{"kind", kind}});
+  for (const Parameter& p : f.open->weights->parameters())
+    tensors.push_back({{"name", p.name},
+                       {"type", name(p.file_type)},
+                       {"shape", shape_json(p.tensor.shape)},
+                       {"bytes", matrix_bytes(p.file_type, p.tensor.rows(), p.tensor.width())}});
+  return {{"schema", "godwit.inspect/1"},
+          {"architecture", f.open->architecture->name},
+          {"n_params", f.open->weights->count()},
+          {"n_active_params", f.open->weights->count()},
+          {"context_length", f.open->model->context_length()},
+          {"vocab_size", f.open->model->vocab_size()},
+          {"layers", layers},
+          {"tensors", tensors},
+          {"bytes_by_type", f.bytes_by_type},
+          {"tokenizer", f.tokenizer},
+          {"chat_template", f.has_template},
+          {"state", {{"per_token_bytes", layout.bytes_per_token()}, {"per_sequence_bytes", 0}}},
+          {"fit",
+           {{"context", f.runner.context},
+            {"batch", f.runner.sequences},
+            {"weights_bytes", f.need.weights},
+            {"state_bytes", f.need.state},
+            {"work_bytes", f.need.work},
+            {"granted_bytes", granted_memory()},
+            {"fits", f.need.total() <= static_cast<int64_t>(granted_memory())}}}};
+}
+
+void print_text(const Facts& f, bool tensors) {
+  const Config& c = f.open->config;
+  const auto line = [](const char* what, const std::string& value) {
+    std::cout << fmt::format("{:<13} {}\n", what, value);
+  };
+  line("file", c.source);
+  if (c.has("general.name")) line("name", printable(c.text("general.name")));
+  line("architecture", f.open->architecture->name);
+  line("parameters", fmt::format("{:.1f} M, all active", static_cast<double>(f.open->weights->count()) / 1e6));
+  std::string types;
+  for (const auto& [type, bytes] : f.bytes_by_type)
+    types += fmt::format("{}{} {}", types.empty() ? "" : ", ", type, mib(bytes));
+  line("weights", types);
+  std::map<std::string, int> count;
+  for (const std::string& kind : f.kinds) ++count[kind];
+  std::string layers;
+  for (const auto& [kind, n] : count) layers += fmt::format("{}{} x ({})", layers.empty() ? "" : ", ", n, kind);
+  line("layers", layers);
+  line("width", fmt::format("{}, vocabulary {}{}", f.open->model->d_model(), f.open->model->vocab_size(),
+                            f.open->model->tied() ? ", head tied to the embedding" : ""));
+  line("context", fmt::format("{} tokens", f.open->model->context_length()));
+  line("tokenizer",
+       fmt::format("{} ({}), chat template: {}", f.tokenizer, f.tokenizer_note, f.has_template ? "yes" : "no"));
+  const StateLayout layout = f.open->model->state_layout(f.runner.cache);
+  line("state", fmt::format("{} bytes a token ({} keys and values)", layout.bytes_per_token(), name(f.runner.cache.k)));
+  const auto granted = static_cast<int64_t>(granted_memory());
+  line("memory", fmt::format("weights {}, state {}, work {}: {} of {} granted, for {} sequence{} of {} tokens",
+                             mib(f.need.weights), mib(f.need.state), mib(f.need.work),
+                             f.need.total() <= granted ? "fits" : "does NOT fit", mib(granted), f.runner.sequences,
+                             f.runner.sequences == 1 ? "" : "s", f.runner.context));
+  if (!tensors) return;
+  for (const Parameter& p : f.open->weights->parameters())
+    std::cout << fmt::format("{:<40} {:<6} {}\n", p.name, name(p.file_type), p.tensor.shape.text());
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app) {
+  auto o = std::make_shared<InspectOptions>();
+  CLI::App* command = app.add_subcommand("inspect",
+                                         "what a model is and whether it fits, without reading its weights\n\n"
+                                         "  godwit inspect model.gguf --context 8192 --batch 4");
+  add_model_options(*command, o->model);
+  command->add_option("--batch", o->batch, "sequences at once (default 1)")->check(CLI::Range(1, 4096));
+  command->add_flag("--tensors", o->tensors, "list every tensor");
+  add_talk_options(*command, o->talk);
+  command->callback([o] {
+    const Facts f = facts_of(*o);
+    if (o->talk.json) {
+      std::cout << dump_json(as_json(f)) << '\n';
+    } else {
+      print_text(f, o->tensors);
+    }
+  });
+}
+
+}  // namespace godwit

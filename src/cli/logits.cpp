@@ -1,0 +1,100 @@
+// godwit logits: logits of every position, for comparisons with other implementations.
+#include <chrono>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/session.h"
+#include "formats/safetensors.h"
+
+namespace godwit {
+namespace {
+
+constexpr uint64_t kMostIdsBytes = uint64_t{256} << 20;
+
+struct LogitsOptions {
+  ModelOptions model;
+  TalkOptions talk;
+  std::string ids, ids_file, output;
+};
+
+std::vector<std::vector<TokenId>> read_sequences(const LogitsOptions& o, int64_t vocab) {
+  std::vector<std::vector<TokenId>> sequences;
+  if (!o.ids.empty()) {
+    const auto ids = parse_integers(o.ids, "--ids", 0, vocab - 1);
+    sequences.emplace_back(ids.begin(), ids.end());
+    return sequences;
+  }
+  const Json json = parse_json(read_text(o.ids_file, kMostIdsBytes), o.ids_file);
+  if (!json.is_array() || json.empty()) invalid("{}: expected a list of lists of token ids", o.ids_file);
+  for (const Json& list : json) {
+    if (!list.is_array() || list.empty()) invalid("{}: list {}: expected token ids", o.ids_file, sequences.size());
+    auto& ids = sequences.emplace_back();
+    for (const Json& id : list) {
+      if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= vocab)
+        invalid("{}: list {}: {} is not a token id, expected 0 to {}", o.ids_file, sequences.size() - 1,
+                dump_json(id).substr(0, 40), vocab - 1);
+      ids.push_back(static_cast<TokenId>(id.get<int64_t>()));
+    }
+  }
+  return sequences;
+}
+
+void logits_command(const LogitsOptions& o) {
+  if (o.ids.empty() == o.ids_file.empty())
+    fail(ErrorKind::kUsage, "logits: give one of --ids 1,2,3 and --ids-file FILE (a JSON list of lists)");
+  std::vector<std::vector<TokenId>> sequences;
+  Session session = start_session(o.model, o.talk, DType::kF32, [&](const OpenModel& open, RunnerOptions& r) {
+    sequences = read_sequences(o, open.model->vocab_size());
+    int64_t longest = 1;
+    for (const auto& ids : sequences) longest = std::max(longest, static_cast<int64_t>(ids.size()));
+    if (longest > r.context)
+      fail(ErrorKind::kUsage, "a sequence has {} tokens, the context {}; raise -c", longest, r.context);
+    r.context = longest;
+    r.chunk = std::min(r.chunk, longest);
+  });
+  Runner& runner = *session.runner;
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<TensorToWrite> tensors;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const std::vector<TokenId>& ids = sequences[i];
+    const auto fill = [&runner, &ids](const std::function<void(const std::byte*, size_t)>& write) {
+      SequenceState state;
+      state.rope_length = static_cast<int64_t>(ids.size());
+      const bool whole = runner.feed(
+          state, ids, Want::kAll,
+          [&](size_t, int64_t, Tensor logits) { write(logits.data, static_cast<size_t>(logits.bytes())); },
+          &interrupted());
+      runner.pool().release(state);
+      if (!whole) fail(ErrorKind::kFailed, "logits: interrupted, nothing was written");
+    };
+    tensors.push_back({fmt::format("logits.{}", i),
+                       DType::kF32,
+                       {static_cast<int64_t>(ids.size()), runner.model().vocab_size()},
+                       fill});
+  }
+  Progress progress("logits", o.talk.quiet, true);
+  write_safetensors(o.output, tensors, [&](int64_t done, int64_t all) { progress.update(done, all); });
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (o.talk.json)
+    std::cout << dump_json({{"schema", "godwit.logits/1"}, {"sequences", sequences.size()}, {"seconds", seconds}})
+              << '\n';
+}
+
+}  // namespace
+
+void add_logits(CLI::App& app) {
+  auto o = std::make_shared<LogitsOptions>();
+  CLI::App* command = app.add_subcommand("logits",
+                                         "logits of every position, as safetensors (logits.0, logits.1, ...)\n\n"
+                                         "  godwit logits model.gguf --ids 1,2,3 -o out.safetensors --activations f32");
+  add_model_options(*command, o->model);
+  command->add_option("--ids", o->ids, "token ids: 1,2,3");
+  command->add_option("--ids-file", o->ids_file, "a JSON list of lists of ids");
+  command->add_option("-o,--output", o->output, "the file to write")->required();
+  add_talk_options(*command, o->talk);
+  command->callback([o] { logits_command(*o); });
+}
+
+}  // namespace godwit

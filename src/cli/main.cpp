@@ -1,0 +1,93 @@
+// godwit: one binary, one command a job.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <new>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/commands.h"
+
+namespace godwit {
+namespace {
+
+std::atomic<bool> stop{false};
+
+void on_interrupt(int) {
+  if (stop.exchange(true)) std::_Exit(130);
+}
+
+// An unknown flag or command, with the nearest one that exists.
+std::string with_suggestion(const CLI::App& app, const std::string& message) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  const size_t at = message.rfind(' ');
+  std::string word = at == std::string::npos ? message : message.substr(at + 1);
+  word = word.substr(0, word.find('='));
+  const std::string_view near = closest(word, views);
+  return near.empty() ? message : fmt::format("{}; did you mean {}?", message, near);
+}
+
+int usage_error(const CLI::App& app, const CLI::Error& e) {
+  const CLI::App* command = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
+  std::string message = e.what();
+  for (char& c : message)
+    if (c == '\n') c = ' ';
+  fmt::print(stderr, "godwit: {}; see godwit {}--help\n", with_suggestion(*command, message),
+             command == &app ? "" : command->get_name() + " ");
+  return static_cast<int>(ErrorKind::kUsage);
+}
+
+int main_with(int argc, char** argv) {
+  CLI::App app(
+      "One engine for efficient language models, every architecture: run, measure, convert.\n\n"
+      "  godwit run model.gguf -p 'The capital of France is' -n 32\n"
+      "  godwit inspect model.gguf\n"
+      "  godwit bench model.gguf --prompt 512 --generate 128",
+      "godwit");
+  app.set_version_flag("--version", fmt::format("godwit {} ({})", GODWIT_VERSION, level_name(cpu_level())));
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "help of every command");
+  for (auto* add : {add_run, add_logits, add_inspect, add_tokenize}) add(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return usage_error(app, e);
+  }
+  std::fflush(stdout);
+  return stop.load() ? 130 : 0;
+}
+
+}  // namespace
+
+const std::atomic<bool>& interrupted() { return stop; }
+
+}  // namespace godwit
+
+int main(int argc, char** argv) {
+  using namespace godwit;
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigaction(SIGINT, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return main_with(argc, argv);
+  } catch (const Error& e) {
+    fmt::print(stderr, "godwit: {}\n", e.what());
+    return static_cast<int>(e.kind());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "godwit: out of memory\n");
+    return static_cast<int>(ErrorKind::kMemory);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "godwit: {}\n", e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,113 @@
+#include "cli/options.h"
+
+#include <charconv>
+
+#include "base/error.h"
+
+namespace godwit {
+namespace {
+
+// GODWIT_KV_TYPE for --kv-type: every flag can be set from the environment.
+template <class T>
+CLI::Option* flag(CLI::App& command, const std::string& names, T& value, const std::string& help) {
+  CLI::Option* option = command.add_option(names, value, help);
+  std::string env = "GODWIT_" + option->get_lnames().front();
+  for (char& c : env) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return option->envname(env);
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& command, ModelOptions& o, bool positional) {
+  flag(command, positional ? "MODEL,-m,--model" : "-m,--model", o.model,
+       "a .gguf file, a Hugging Face folder, org/name[@revision][:QUANT] in the Hugging Face cache, or a config.json "
+       "with "
+       "--random")
+      ->required();
+  flag(command, "--random", o.random_seed, "random weights from this seed; MODEL is then a config.json");
+  flag(command, "--type", o.random_type,
+       "type of random weights: q8_0 (default), f16, bf16, f32, q4_0, q4_1, q5_0, q5_1");
+  command.add_flag("--no-repack", o.no_repack,
+                   "keep weights as the file has them and map the file: less start-up, slower");
+  flag(command, "--activations", o.activations,
+       "q8 (default): rounded to 8 bits where weights are quantized; f32: exact")
+      ->check(CLI::IsMember({"q8", "f32"}));
+  flag(command, "--kv-type", o.kv_type, "type of cached keys and values: f32, f16, bf16 or q8_0")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
+  flag(command, "--numerics", o.numerics, "1: the one order of adding (docs/numerics.md)");
+  flag(command, "--memory", o.memory, "budget for weights and state together, for example 8GiB");
+  flag(command, "-t,--threads", o.threads, "threads; default: the physical cores that this process may use")
+      ->check(CLI::Range(1, 1024));
+  flag(command, "-c,--context", o.context, "most tokens of a sequence; 0 (default): the model's maximum")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
+}
+
+void add_talk_options(CLI::App& command, TalkOptions& o) {
+  command.add_flag("--json", o.json, "one JSON object on stdout instead of text");
+  command.add_flag("-q,--quiet", o.quiet, "only results and errors");
+  command.add_flag("-v,--verbose", o.verbose, "say more on stderr");
+  command.add_flag("--no-color", o.no_color, "plain text even on a terminal");
+}
+
+void add_sampling_options(CLI::App& command, SamplingFlags& o) {
+  flag(command, "-n,--max-tokens", o.max_tokens,
+       "most tokens to generate; 0 (default): until the model stops or the context is full")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
+  flag(command, "--seed", o.seed, "seed of every random draw; the same seed gives the same text (default 0)");
+  flag(command, "--temp", o.temp, "temperature; 0 is greedy");
+  flag(command, "--top-k", o.top_k, "keep the k most likely tokens; 0: all");
+  flag(command, "--top-p", o.top_p, "keep the fewest most likely tokens whose probabilities reach p");
+  flag(command, "--min-p", o.min_p, "keep tokens at least p times as likely as the likeliest");
+  flag(command, "--repeat-penalty", o.repeat_penalty, "divides the logits of recent tokens; 1: off");
+  flag(command, "--presence-penalty", o.presence_penalty, "subtracted from the logit of a token that occurred");
+  flag(command, "--frequency-penalty", o.frequency_penalty, "subtracted for each occurrence");
+  flag(command, "--logit-bias", o.logit_bias, "ID:VALUE, added to a token's logit; repeat or separate by commas")
+      ->delimiter(',');
+  flag(command, "--stop", o.stop, "end when this text appears (repeatable)");
+  command.add_flag("--greedy", o.greedy, "always the likeliest token");
+  command.add_flag("--ignore-eos", o.ignore_eos, "go on past the tokens that end a text");
+}
+
+SamplingOptions sampling_from(const SamplingFlags& f, int64_t vocab_size) {
+  SamplingOptions o;
+  o.seed = f.seed;
+  o.greedy = f.greedy;
+  o.temp = f.temp.value_or(o.temp);
+  o.top_k = f.top_k.value_or(o.top_k);
+  o.top_p = f.top_p.value_or(o.top_p);
+  o.min_p = f.min_p.value_or(o.min_p);
+  o.repeat_penalty = f.repeat_penalty.value_or(o.repeat_penalty);
+  o.presence_penalty = f.presence_penalty.value_or(o.presence_penalty);
+  o.frequency_penalty = f.frequency_penalty.value_or(o.frequency_penalty);
+  for (const std::string& item : f.logit_bias) {
+    const size_t colon = item.find(':');
+    char* end = nullptr;
+    const double value = colon == std::string::npos ? 0.0 : std::strtod(item.c_str() + colon + 1, &end);
+    if (end == nullptr || *end != '\0' || end == item.c_str() + colon + 1)
+      fail(ErrorKind::kUsage, "--logit-bias {}: expected ID:VALUE, for example 42:-100", item);
+    const int64_t id = parse_integers(item.substr(0, colon), "--logit-bias", 0, vocab_size - 1).front();
+    o.logit_bias.emplace_back(static_cast<TokenId>(id), static_cast<float>(value));
+  }
+  check(o);
+  return o;
+}
+
+std::vector<int64_t> parse_integers(const std::string& text, const std::string& flag, int64_t least, int64_t most) {
+  std::vector<int64_t> values;
+  const char *p = text.data(), *end = p + text.size();
+  while (true) {
+    while (p < end && *p == ' ') ++p;
+    int64_t value = 0;
+    const auto [next, error] = std::from_chars(p, end, value);
+    if (error != std::errc() || value < least || value > most)
+      fail(ErrorKind::kUsage, "{} {}: expected integers from {} to {} separated by commas", flag, text.substr(0, 60),
+           least, most);
+    values.push_back(value);
+    p = next;
+    while (p < end && *p == ' ') ++p;
+    if (p == end) return values;
+    if (*p++ != ',') fail(ErrorKind::kUsage, "{} {}: expected integers separated by commas", flag, text.substr(0, 60));
+  }
+}
+
+}  // namespace godwit

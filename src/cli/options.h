@@ -1,0 +1,52 @@
+// Flags that mean the same wherever they stand.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/runner.h"
+#include "engine/sampler.h"
+
+namespace godwit {
+
+/// How a model is named, laid out and run.
+struct ModelOptions {
+  std::string model;
+  std::optional<uint64_t> random_seed;
+  std::string random_type = "q8_0";
+  bool no_repack = false;
+  std::string activations = "q8";
+  std::string kv_type;  // empty: the command's default
+  std::string numerics = "1";
+  std::string memory;   // budget for weights and state; empty: what the machine grants
+  int threads = 0;      // 0: all granted cores
+  int64_t context = 0;  // 0: the model's maximum
+};
+
+/// How much is said, and in which form.
+struct TalkOptions {
+  bool json = false, quiet = false, verbose = false, no_color = false;
+};
+
+void add_model_options(CLI::App& command, ModelOptions& options, bool positional = true);
+void add_talk_options(CLI::App& command, TalkOptions& options);
+
+/// What -n, --temp and their like say; unset ones take the model's own defaults, then neutral ones.
+struct SamplingFlags {
+  std::optional<double> temp, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
+  std::optional<int64_t> top_k;
+  std::vector<std::string> logit_bias;  // "ID:VALUE"
+  std::vector<std::string> stop;
+  uint64_t seed = 0;
+  bool greedy = false, ignore_eos = false;
+  int64_t max_tokens = 0;
+};
+void add_sampling_options(CLI::App& command, SamplingFlags& flags);
+SamplingOptions sampling_from(const SamplingFlags& flags, int64_t vocab_size);
+
+/// A comma list of integers, each from least to most: "1,2,3". Throws Error (kUsage) naming the flag.
+std::vector<int64_t> parse_integers(const std::string& text, const std::string& flag, int64_t least, int64_t most);
+
+}  // namespace godwit

@@ -1,0 +1,114 @@
+#include "cli/session.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "formats/hf_folder.h"
+#include "tensor/encode.h"
+#include "text/vocabulary.h"
+
+namespace godwit {
+namespace {
+
+bool exists(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0;
+}
+
+DType cache_type(const ModelOptions& o, DType otherwise) {
+  return o.kv_type.empty() ? otherwise : *dtype_from_name(o.kv_type);
+}
+
+}  // namespace
+
+std::string find_model(const std::string& name) {
+  if (exists(name)) return name;
+  const bool like_file =
+      name.ends_with(".gguf") || name.ends_with(".json") || name.starts_with("/") || name.starts_with(".");
+  if (like_file || name.find('/') == std::string::npos)
+    invalid("{}: no such file or folder; a model is a .gguf file, a Hugging Face folder or org/name in its cache",
+            printable_path(name));
+  return find_in_hf_cache(name);
+}
+
+std::unique_ptr<OpenModel> open_from(const ModelOptions& o) {
+  if (o.numerics != "1")
+    fail(ErrorKind::kUsage, "--numerics {}: nothing needs it yet; the one order of adding is 1", o.numerics);
+  OpenOptions options;
+  options.load.repack = !o.no_repack;
+  options.random_seed = o.random_seed;
+  const auto type = dtype_from_name(o.random_type);
+  if (o.random_seed && (!type || !can_encode(*type)))
+    fail(ErrorKind::kUsage, "--type {}: expected f32, f16, bf16, q8_0, q4_0, q4_1, q5_0 or q5_1", o.random_type);
+  if (type) options.random_type = *type;
+  return open_model(find_model(o.model), options);
+}
+
+RunnerOptions runner_options(const ModelOptions& o, const OpenModel& open, DType cache) {
+  RunnerOptions r;
+  const int granted = granted_cores();
+  r.threads = o.threads > 0 ? o.threads : granted;
+  if (r.threads > granted)
+    fmt::print(stderr, "godwit: warning: {} threads on {} granted cores: slower than -t {}\n", r.threads, granted,
+               granted);
+  r.level = static_cast<int>(cpu_level());
+  r.exact = o.activations == "f32";
+  r.cache = {cache_type(o, cache), cache_type(o, cache)};
+  const int64_t most = open.model->context_length();
+  if (o.context > most) fmt::print(stderr, "godwit: warning: -c {}: the model was trained for {}\n", o.context, most);
+  r.context = o.context > 0 ? o.context : most;
+  r.chunk = std::min<int64_t>(r.chunk, r.context);
+  return r;
+}
+
+void check_fits(const ModelOptions& o, const OpenModel& open, const RunnerOptions& runner) {
+  const Fit need = fit(open, runner);
+  const auto mib = [](int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
+  if (!o.memory.empty()) {
+    const auto budget = static_cast<int64_t>(std::min<uint64_t>(parse_size(o.memory), INT64_MAX));
+    if (need.weights + need.state > budget)
+      fail(ErrorKind::kMemory, "{}: weights {} MiB and state {} MiB exceed --memory {} ({} MiB); lower -c or raise it",
+           open.config.source, mib(need.weights), mib(need.state), o.memory, mib(budget));
+  }
+  const auto granted = static_cast<int64_t>(std::min<uint64_t>(granted_memory(), INT64_MAX));
+  if (need.total() > granted)
+    fail(ErrorKind::kMemory, "{}: needs {} MiB (weights {}, state {}, work {}), the machine grants {} MiB; lower -c",
+         open.config.source, mib(need.total()), mib(need.weights), mib(need.state), mib(need.work), mib(granted));
+}
+
+Session start_session(const ModelOptions& o, const TalkOptions& talk, DType cache,
+                      const std::function<void(const OpenModel&, RunnerOptions&)>& adjust) {
+  const auto start = std::chrono::steady_clock::now();
+  Session session;
+  session.open = open_from(o);
+  RunnerOptions options = runner_options(o, *session.open, cache);
+  if (adjust) adjust(*session.open, options);
+  check_fits(o, *session.open, options);
+  session.runner = std::make_unique<Runner>(*session.open, options);
+  Progress progress("loading", talk.quiet, true);
+  session.open->weights->load(session.runner->threads(),
+                              [&](int64_t done, int64_t all) { progress.update(done, all); });
+  session.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return session;
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer(const OpenModel& open, std::string& why_not) {
+  if (open.stored.container != Container::kGguf || open.stored.files.empty()) {
+    why_not = "no tokenizer";
+    return nullptr;
+  }
+  return make_tokenizer(vocabulary_from(open.config), why_not);
+}
+
+std::unique_ptr<Tokenizer> need_tokenizer(const OpenModel& open) {
+  std::string why_not;
+  auto tokenizer = open_tokenizer(open, why_not);
+  if (tokenizer == nullptr) invalid("{}: text cannot be read: {}; use --ids", open.config.source, why_not);
+  return tokenizer;
+}
+
+}  // namespace godwit

@@ -1,0 +1,42 @@
+// What commands share: finding and opening a model, checking that it fits, loading it behind a progress bar, its text.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "engine/runner.h"
+#include "text/tokenizer.h"
+
+namespace godwit {
+
+/// The file or folder that MODEL names. Throws Error (kInvalid) saying where it looked.
+std::string find_model(const std::string& name);
+
+/// Opens MODEL without reading weights.
+std::unique_ptr<OpenModel> open_from(const ModelOptions& options);
+
+/// Runner options from flags. `cache` is the command's default type of keys and values.
+RunnerOptions runner_options(const ModelOptions& options, const OpenModel& open, DType cache);
+
+/// Throws Error (kMemory) unless weights, state and work fit what --memory or the machine grants.
+void check_fits(const ModelOptions& options, const OpenModel& open, const RunnerOptions& runner);
+
+/// An opened, loaded model and its runner.
+struct Session {
+  std::unique_ptr<OpenModel> open;
+  std::unique_ptr<Runner> runner;
+  double load_s = 0;
+};
+/// Opens, lets `adjust` change the runner's options (may be empty), checks, loads.
+Session start_session(const ModelOptions& options, const TalkOptions& talk, DType cache,
+                      const std::function<void(const OpenModel&, RunnerOptions&)>& adjust);
+
+/// What turns this model's text into ids and back; null when it has no tokenizer or one that this build does not know:
+/// `why_not` says which.
+std::unique_ptr<Tokenizer> open_tokenizer(const OpenModel& open, std::string& why_not);
+/// The same for commands that need text. Throws Error (kInvalid) with the reason.
+std::unique_ptr<Tokenizer> need_tokenizer(const OpenModel& open);
+
+}  // namespace godwit

@@ -1,0 +1,90 @@
+#include "engine/runner.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace godwit {
+namespace {
+
+int64_t work_bytes(const OpenModel& open, const StateLayout& layout, const RunnerOptions& o) {
+  const int64_t rows = std::min(o.sequences, o.chunk);
+  const int64_t past = std::max<int64_t>(0, o.context - o.chunk);
+  return dry_pass(*open.model, layout, o.chunk, rows, past, o.chunk, o.exact) + 4096;
+}
+
+int64_t state_bytes(const StateLayout& layout, const RunnerOptions& o) {
+  int64_t bytes = 0;
+  for (const StateGroup& group : layout.groups) {
+    // A window keeps what is readable and what a rewind may ask for; a page may be begun at both ends.
+    const int64_t kept = group.window > 0
+                             ? std::min(o.context, group.window + std::max<int64_t>(o.chunk, 256) + 2 * kPageTokens)
+                             : o.context;
+    bytes += (kept + kPageTokens - 1) / kPageTokens * group.page_bytes;
+  }
+  return bytes * o.sequences;
+}
+
+}  // namespace
+
+Fit fit(const OpenModel& open, const RunnerOptions& options) {
+  const StateLayout layout = open.model->state_layout(options.cache);
+  return {open.weights->bytes(), state_bytes(layout, options), work_bytes(open, layout, options)};
+}
+
+Runner::Runner(const OpenModel& open, const RunnerOptions& options)
+    : open_(open),
+      options_(options),
+      layout_(open.model->state_layout(options.cache)),
+      threads_(options.threads),
+      kernels_(kernels_at(options.level)),
+      arena_(work_bytes(open, layout_, options)),
+      state_(layout_, state_bytes(layout_, options), options.chunk) {}
+
+Context Runner::context() { return {.arena = arena_, .kernels = kernels_, .pool = threads_, .exact = options_.exact}; }
+
+bool Runner::feed(SequenceState& state, std::span<const TokenId> tokens, Want want, const Sink& sink,
+                  const std::atomic<bool>* stop) {
+  while (!tokens.empty()) {
+    if (stop != nullptr && stop->load()) return false;
+    const size_t n = std::min(tokens.size(), static_cast<size_t>(options_.chunk));
+    const Feed one{&state, tokens.first(n)};
+    tokens = tokens.subspan(n);
+    step({&one, 1}, want == Want::kLast && !tokens.empty() ? Want::kNone : want, sink);
+  }
+  return true;
+}
+
+void Runner::step(std::span<const Feed> feeds, Want want, const Sink& sink) {
+  Batch batch;
+  std::vector<std::pair<size_t, int64_t>> origin;  // of each wanted token: feed, position
+  for (size_t f = 0; f < feeds.size(); ++f) {
+    SequenceState& state = *feeds[f].state;
+    const auto count = static_cast<int32_t>(feeds[f].tokens.size());
+    if (!state_.reserve(state, count))
+      fail(ErrorKind::kMemory, "state: no room for {} tokens after {}; lower -c or raise --memory", count,
+           state.absorbed);
+    const auto first = static_cast<int32_t>(batch.tokens.size());
+    batch.rows.push_back({.first = first, .count = count, .past = state.absorbed, .state = &state});
+    batch.tokens.insert(batch.tokens.end(), feeds[f].tokens.begin(), feeds[f].tokens.end());
+    for (int32_t i = want == Want::kAll ? 0 : count - 1; want != Want::kNone && i < count; ++i) {
+      batch.wanted.push_back(first + i);
+      origin.emplace_back(f, state.absorbed + i);
+    }
+  }
+  Context cx = context();
+  open_.model->forward(cx, batch, layout_, [&](int64_t first, Tensor logits) {
+    // A slice may span several sequences: hand it out by runs of one.
+    const int64_t n = logits.shape[0];
+    for (int64_t i = 0; sink && i < n;) {
+      const auto& [f, position] = origin[static_cast<size_t>(first + i)];
+      int64_t run = 1;
+      while (i + run < n && origin[static_cast<size_t>(first + i + run)].first == f) ++run;
+      sink(f, position, logits.slice(i, run));
+      i += run;
+    }
+  });
+  for (const Feed& f : feeds) f.state->absorbed += static_cast<int64_t>(f.tokens.size());
+}
+
+}  // namespace godwit

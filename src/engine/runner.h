@@ -1,0 +1,73 @@
+// Runner: one model ready to compute: its kernels, threads, working memory and sequence state. It feeds tokens in
+// chunks; what is fed and what is done with the logits is the caller's business.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/state_pool.h"
+#include "models/open.h"
+
+namespace godwit {
+
+struct RunnerOptions {
+  int threads = 1;
+  int level = 0;       // kernels_at
+  bool exact = false;  // --activations f32
+  CacheTypes cache;
+  int64_t chunk = 512;    // most tokens in a step
+  int64_t context = 0;    // most tokens of a sequence
+  int64_t sequences = 1;  // at once
+};
+
+/// Memory that running takes, in bytes.
+struct Fit {
+  int64_t weights = 0, state = 0, work = 0;
+  int64_t total() const { return weights + state + work; }
+};
+/// Counted, nothing is taken.
+Fit fit(const OpenModel& open, const RunnerOptions& options);
+
+/// Which logits a caller wants of the tokens it feeds.
+enum class Want { kNone, kLast, kAll };
+
+class Runner {
+ public:
+  /// Takes address space for state and working memory. Weights must be loaded before the first step.
+  Runner(const OpenModel& open, const RunnerOptions& options);
+
+  struct Feed {
+    SequenceState* state;
+    std::span<const TokenId> tokens;
+  };
+  /// Gets logits of feed `index`, token `position` onwards: [n, vocab_size].
+  using Sink = std::function<void(size_t index, int64_t position, Tensor logits)>;
+
+  /// Absorbs tokens into one sequence, chunk by chunk. False when `stop` became true between chunks. Throws Error
+  /// (kMemory) when the state does not fit.
+  bool feed(SequenceState& state, std::span<const TokenId> tokens, Want want, const Sink& sink,
+            const std::atomic<bool>* stop = nullptr);
+  /// One step over several sequences: at most `chunk` tokens in all.
+  void step(std::span<const Feed> feeds, Want want, const Sink& sink);
+
+  const Model& model() const { return *open_.model; }
+  const RunnerOptions& options() const { return options_; }
+  const StateLayout& layout() const { return layout_; }
+  StatePool& pool() { return state_; }
+  ThreadPool& threads() { return threads_; }
+  Context context();
+
+ private:
+  const OpenModel& open_;
+  RunnerOptions options_;
+  StateLayout layout_;
+  ThreadPool threads_;
+  Kernels kernels_;
+  Arena arena_;
+  StatePool state_;
+};
+
+}  // namespace godwit
