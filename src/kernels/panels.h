@@ -206,10 +206,12 @@ struct PanelsQ6_K {
 
 // ---------------------------------------------------------------- the ways to multiply
 
-/// A few rows, straight from packed codes: unpacked groups stay in registers. For rows and k that few_rows_fit allows.
+/// A few rows, straight from packed codes: unpacked groups stay in registers. k at most kMaxFewCodes.
 template <class Format>
 void few_rows_tile(const ProductMatrix& matrix, const Activations& x, int64_t first, int64_t count);
-inline constexpr int64_t kMaxFewRows = 16;
+/// Up to here it is the faster way. Groups of 16 leave registers for two rows at once only.
+template <class Format>
+inline constexpr int64_t kMaxFewRows = Format::kSub == kGroup ? 16 : 8;
 inline constexpr int64_t kMaxFewCodes = 65536;  // activation codes that meet one unpacked group: k times rows at once
 
 /// Any rows and k, any quantized type: blocks of k of some panels are unpacked into L1 and meet all rows.

@@ -9,7 +9,7 @@ namespace {
 
 template <class Format>
 void tile(const ProductMatrix& matrix, const Activations& x, int64_t first, int64_t count) {
-  if (x.rows <= kMaxFewRows && x.k <= kMaxFewCodes) {
+  if (x.rows <= kMaxFewRows<Format> && x.k <= kMaxFewCodes) {
     few_rows_tile<Format>(matrix, x, first, count);
   } else {
     many_rows_tile(matrix, x, first, count);

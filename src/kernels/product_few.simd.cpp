@@ -6,7 +6,11 @@ namespace godwit::GODWIT_LEVEL {
 
 namespace {
 
-constexpr int64_t kNear = 2048, kFar = 12288;  // bytes ahead that are fetched into L1 and L2
+// Bytes ahead that are fetched into L1 and L2. Formats with blocks of 256 spend more on unpacking than a second
+// prefetch of every line gives back: they have one.
+template <class F>
+constexpr int64_t kNear = F::kBlock == 32 ? 2048 : 4096;
+constexpr int64_t kFar = 12288;
 
 // kRows rows of activations, interleaved, so that one pointer and constant offsets reach them all.
 template <int kRows>
@@ -36,12 +40,12 @@ void fill(FewRows<kRows>& out, const Activations& x, int64_t row) {
   }
 }
 
-template <int64_t kBytes>
+template <class F, int64_t kBytes>
 [[gnu::always_inline]] inline void prefetch(const uint8_t* p) {
 #pragma GCC unroll 64
   for (int64_t i = 0; i < kBytes; i += 64) {
-    __builtin_prefetch(p + kNear + i, 0, 3);
-    __builtin_prefetch(p + kFar + i, 0, 2);
+    __builtin_prefetch(p + kNear<F> + i, 0, 3);
+    if (F::kBlock == 32) __builtin_prefetch(p + kFar + i, 0, 2);
   }
 }
 
@@ -100,7 +104,7 @@ void few_rows(const ProductMatrix& matrix, const Activations& x, int64_t row, in
       F::scales(place, scale, minimum);
       for (int64_t s = 0; s < kStretches; ++s) {
         const uint8_t* codes = place.codes + s * F::kStretchBytes;
-        prefetch<(F::kBytes + 32) / kStretches>(codes);
+        prefetch<F, (F::kBytes + 32) / kStretches>(codes);
         add_stretch<F, kRows>(codes, scale + s * (kScales / kStretches), minimum + s * (kScales / kStretches), rows,
                               (b * kStretches + s) * F::kGroups, sum, minimum_sum);
       }
