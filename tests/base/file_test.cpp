@@ -61,8 +61,10 @@ TEST(InputFile, KeepsWhatItHasWhenMoved) {
 TEST(InputFile, RefusesToReadPastItsEnd) {
   const TempFolder folder;
   const InputFile file(folder.write("a", "0123456789"));
-  for (const auto& [offset, size] : {std::pair<uint64_t, size_t>{0, 11}, {10, 1}, {11, 0}, {~uint64_t{0}, 1}, {5, 6}})
-    EXPECT_NE(error_of(ErrorKind::kInvalid, [&] { text_at(file, offset, size); }).find(file.path()), std::string::npos);
+  using Range = std::pair<uint64_t, size_t>;
+  for (const Range& r : {Range{0, 11}, Range{10, 1}, Range{11, 0}, Range{~uint64_t{0}, 1}, Range{5, 6}})
+    EXPECT_NE(error_of(ErrorKind::kInvalid, [&] { text_at(file, r.first, r.second); }).find(file.path()),
+              std::string::npos);
 }
 
 TEST(InputFile, NoticesATruncation) {
