@@ -12,6 +12,9 @@ if(GODWIT_SANITIZE)
   endif()
   target_compile_definitions(godwit_flags INTERFACE GODWIT_SANITIZED)
 endif()
+if(GODWIT_FUZZ)
+  target_compile_options(godwit_flags INTERFACE -fsanitize=fuzzer-no-link)  # what the fuzzer steers by
+endif()
 target_link_libraries(godwit_flags INTERFACE Threads::Threads fmt::fmt nlohmann_json::nlohmann_json)
 
 # godwit_layer(NAME [DEPENDS...]): src/NAME/*.cpp (main.cpp apart) as an object library, so that nothing that registers
