@@ -41,7 +41,6 @@ inline std::string quoted(const std::string& text, size_t max_bytes = 80) {
 inline std::string quoted(std::string& text, size_t max_bytes = 80) {
   return quoted(std::string_view(text), max_bytes);
 }
-inline std::string quoted(const char* text, size_t max_bytes = 80) { return quoted(std::string_view(text), max_bytes); }
 
 /// As quoted, without the quotes: for names that are mostly plain, such as keys and tensors.
 std::string printable(std::string_view text, size_t max_bytes = 80);
