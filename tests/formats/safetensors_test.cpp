@@ -2,12 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <chrono>
 #include <cstring>
+#include <ctime>
 
 #include "base/json.h"
+#include "formats/memory_peak.h"
 #include "formats/safetensors_bytes.h"
 #include "formats/scratch.h"
 
@@ -273,22 +273,47 @@ TEST(Safetensors, S26AMillionTensorsInThreeSeconds) {
   constexpr size_t kTensors = 1'000'000;
   for (size_t i = 0; i < kTensors; ++i) header += entry(fmt::format("t{}", i), "F16", "[1]", 2 * i, 2 * i + 2) + ",";
   header.back() = '}';
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // time of this process: others may be busy
   const StoredModel model = parse(header, 2 * kTensors);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(model.tensors.size(), kTensors);
   EXPECT_EQ(model.find("t999999")->bytes, 2u);
-#ifndef GODWIT_SANITIZED
-  EXPECT_LT(seconds.count(), 3.0);
+  RecordProperty("seconds", fmt::format("{:.2f}", seconds));
+#ifdef GODWIT_SANITIZED
+  constexpr double kAllowed = 60.0;
 #else
-  EXPECT_GT(seconds.count(), 0.0);
+  constexpr double kAllowed = 3.0;
 #endif
+  EXPECT_LT(seconds, kAllowed);
   header.back() = ',';
   for (size_t i = kTensors; i <= size_t{1} << 20; ++i)
     header += entry(fmt::format("t{}", i), "F16", "[1]", 2 * i, 2 * i + 2) + ",";
   header.back() = '}';
   EXPECT_THAT(header_error(header, ~uint64_t{0}), HasSubstr("over 1048576 tensors"));
 }
+
+#ifndef GODWIT_SANITIZED  // sanitizers bring allocators of their own
+TEST(Safetensors, MemoryStaysWithinTwiceTheHeader) {
+  const auto check = [](const std::string& header) {
+    reset_memory_peak();
+    EXPECT_NE(header_error(header, 4), "");
+    EXPECT_LE(memory_peak(), (int64_t{64} << 20) + 2 * static_cast<int64_t>(header.size()));
+  };
+  const std::string part(size_t{90} << 20, 'x');
+  check("{\"" + part);
+  check("{\"" + part + "\":{}}");
+  check(R"({"__metadata__":{"k":")" + part + "\"}}");
+  check("{" + std::string(part.size(), ' ') + "}");
+  check("{" + std::string(part.size(), '1'));
+  check("{\"t\":" + std::string(part.size(), '['));
+  std::string metadata = R"({"__metadata__":{)";
+  while (metadata.size() < part.size()) metadata += R"("a":"",)";
+  check(metadata);
+  std::string empty = "{";
+  for (size_t i = 0; empty.size() < part.size(); ++i) empty += entry(fmt::format("{:x}", i), "I8", "[0]", 0, 0) + ",";
+  check(empty);
+}
+#endif
 
 TEST(Safetensors, MetadataKeysHaveALimit) {
   std::string header = R"({"__metadata__":{)";
