@@ -13,8 +13,6 @@
 namespace godwit {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\u2581";
-
 class SentencePieceBpe final : public Tokenizer {
  public:
   explicit SentencePieceBpe(const Vocabulary& vocabulary);
@@ -35,20 +33,6 @@ class SentencePieceBpe final : public Tokenizer {
   std::array<int32_t, 256> byte_ids_;
   size_t longest_ = 0;
 };
-
-/// The text of a token: U+2581 stands for a space.
-std::string unescape(std::string_view token) {
-  std::string text;
-  for (size_t at = 0; at < token.size();) {
-    if (token.substr(at).starts_with(kSpaceMark)) {
-      text += ' ';
-      at += kSpaceMark.size();
-    } else {
-      text += token[at++];
-    }
-  }
-  return text;
-}
 
 std::vector<uint32_t> ranks_of(const std::vector<float>& scores) {
   std::vector<float> sorted = scores;
@@ -81,7 +65,7 @@ SentencePieceBpe::SentencePieceBpe(const Vocabulary& v) : Tokenizer(v), ranks_(r
     tokens_[i] = v.tokens[i];
     longest_ = std::max(longest_, tokens_[i].size());
     if (kind == kTokenUserDefined) continue;
-    pieces[i] = unescape(tokens_[i]);
+    pieces[i] = without_space_marks(tokens_[i]);
   }
   set_pieces(pieces);
   ids_.reserve(tokens_.size());
@@ -161,6 +145,19 @@ void SentencePieceBpe::append(std::string_view text, std::vector<int32_t>& ids) 
 }
 
 }  // namespace
+
+std::string without_space_marks(std::string_view token) {
+  std::string text;
+  for (size_t at = 0; at < token.size();) {
+    if (token.substr(at).starts_with(kSpaceMark)) {
+      text += ' ';
+      at += kSpaceMark.size();
+    } else {
+      text += token[at++];
+    }
+  }
+  return text;
+}
 
 std::unique_ptr<Tokenizer> make_sentencepiece_bpe(const Vocabulary& vocabulary) {
   if (vocabulary.scores.size() != vocabulary.tokens.size()) {

@@ -2,10 +2,18 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "text/tokenizer.h"
 
 namespace godwit {
+
+/// What stands for a space within pieces: U+2581.
+inline constexpr std::string_view kSpaceMark = "\u2581";
+
+/// `text` with a space for each space mark.
+std::string without_space_marks(std::string_view text);
 
 /// Joins the adjacent pair whose concatenation is the token with the highest score, the leftmost of equals, until none
 /// is left; characters that are no token become their byte tokens. Source: Kudo and Richardson 2018; SentencePiece,

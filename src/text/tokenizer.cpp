@@ -145,7 +145,8 @@ std::unique_ptr<Tokenizer> make_tokenizer(const Vocabulary& vocabulary, std::str
   why_not.clear();
   if (vocabulary.model == "gpt2") return make_byte_level_bpe(vocabulary, why_not);
   if (vocabulary.model == "llama") return make_sentencepiece_bpe(vocabulary);
-  why_not = vocabulary.model.empty() || vocabulary.model == "none" || vocabulary.model == "no_vocab"
+  why_not = !vocabulary.unsupported.empty() ? vocabulary.unsupported
+            : vocabulary.model.empty() || vocabulary.model == "none" || vocabulary.model == "no_vocab"
                 ? "the model has no tokenizer"
                 : "tokenizer " + quoted(vocabulary.model) + " is of a kind this build does not know";
   return nullptr;

@@ -25,7 +25,7 @@ enum TokenType : int32_t {
 inline constexpr size_t kMaxVocabulary = size_t{2} << 20;
 inline constexpr size_t kMaxMerges = size_t{4} << 20;
 inline constexpr size_t kMaxTokenBytes = size_t{64} << 10;
-inline constexpr size_t kMaxSpecialTokens = size_t{64} << 10;       // control, unknown and user-defined ones
+inline constexpr size_t kMaxSpecialTokens = size_t{64} << 10;      // control, unknown and user-defined ones
 inline constexpr size_t kMaxSpecialTokenBytes = size_t{16} << 20;  // of all of them together
 
 /// Source: GGUF specification, keys tokenizer.ggml.*; docs/tokenizers.
@@ -43,6 +43,7 @@ struct Vocabulary {
   bool add_eos = false;             // and at its end
   bool add_space_prefix = false;    // llama: a space before text that begins, or follows a special token
   std::string chat_template;        // Jinja; empty when the file has none
+  std::string unsupported;          // model "none": why, when there is a tokenizer that this build does not know
 
   int32_t type(size_t id) const { return types.empty() ? kTokenNormal : types[id]; }
 };
