@@ -12,6 +12,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "formats/gguf.h"
+#include "text/base64.h"
+#include "text/tokenizer_json.h"
 #include "text/vocabularies.h"
 
 namespace godwit {
@@ -33,18 +35,6 @@ std::optional<Vocabulary> real_vocabulary(const std::string& file) {
 constexpr const char* kSmolLm2 = "SmolLM2-135M-Instruct.Q4_1.gguf";
 constexpr const char* kGemma3 = "gemma-3-270m.Q4_K_M.gguf";
 
-std::string from_base64(const std::string& text) {
-  static const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string bytes;
-  uint32_t bits = 0, n_bits = 0;
-  for (const char c : text) {
-    if (c == '=') break;
-    bits = bits << 6 | static_cast<uint32_t>(digits.find(c));
-    if ((n_bits += 6) >= 8) bytes += static_cast<char>(bits >> (n_bits -= 8) & 0xFF);
-  }
-  return bytes;
-}
-
 Json golden(const std::string& name) {
   const std::string path = std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tokens/" + name + ".json";
   return parse_json(read_text(path, 1 << 20), path);
@@ -55,7 +45,7 @@ using Ids = std::vector<int32_t>;
 void expect_as_golden(const Tokenizer& t, const std::string& name) {
   size_t compared = 0;
   for (const Json& c : golden(name)) {
-    const std::string text = from_base64(c.at("text").get<std::string>());
+    const std::string text = testing::from_base64(c.at("text").get<std::string>());
     if (!c.contains("invalid")) {
       EXPECT_EQ(t.encode(text, {.special = true, .bos = false}), c.at("ids").get<Ids>()) << text;
       EXPECT_EQ(t.encode(text, {.special = false, .bos = false}), c.at("ids_nospecial").get<Ids>()) << text;
@@ -87,6 +77,16 @@ TEST(Golden, Gemma3) {
   EXPECT_TRUE(t->adds_bos());
   EXPECT_EQ(t->encode("").front(), 2);
   EXPECT_EQ(t->stop_ids(), (Ids{1, 106}));
+}
+
+TEST(Golden, TheSameThroughTokenizerJson) {
+  for (const auto& [file, name] : {std::pair(kSmolLm2, "smollm2"), std::pair(kGemma3, "gemma3")}) {
+    const auto v = real_vocabulary(file);
+    if (!v) continue;
+    const Vocabulary back = vocabulary_from_hf(hf_from_vocabulary(*v));
+    ASSERT_EQ(back.unsupported, "");
+    expect_as_golden(*testing::tokenizer_of(back), name);
+  }
 }
 
 // Bytes that some token has for its whole piece come back; SmolLM2's vocabulary lacks 21 of the 256.
