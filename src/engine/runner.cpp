@@ -14,15 +14,7 @@ int64_t work_bytes(const OpenModel& open, const StateLayout& layout, const Runne
 }
 
 int64_t state_bytes(const StateLayout& layout, const RunnerOptions& o) {
-  int64_t bytes = 0;
-  for (const StateGroup& group : layout.groups) {
-    // A window keeps what is readable and what a rewind may ask for; a page may be begun at both ends.
-    const int64_t kept = group.window > 0
-                             ? std::min(o.context, group.window + std::max<int64_t>(o.chunk, 256) + 2 * kPageTokens)
-                             : o.context;
-    bytes += (kept + kPageTokens - 1) / kPageTokens * group.page_bytes;
-  }
-  return bytes * o.sequences;
+  return StatePool::bytes_for(layout, o.context, o.chunk) * o.sequences;
 }
 
 }  // namespace
