@@ -44,6 +44,12 @@ int usage_error(const CLI::App& app, const CLI::Error& e) {
   return static_cast<int>(ErrorKind::kUsage);
 }
 
+bool knows(const CLI::App& app, const std::string& command) {
+  for (const CLI::App* known : app.get_subcommands({}))
+    if (known->get_name() == command) return true;
+  return false;
+}
+
 int main_with(int argc, char** argv) {
   CLI::App app(
       "One engine for efficient language models, every architecture: run, measure, convert.\n\n"
@@ -54,7 +60,13 @@ int main_with(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("godwit {} ({})", GODWIT_VERSION, level_name(cpu_level())));
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "help of every command");
-  for (auto* add : {add_run, add_logits, add_inspect, add_tokenize}) add(app);
+  for (auto* add : {add_run, add_logits, add_inspect, add_tokenize, add_eval, add_doctor}) add(app);
+  // CLI11 would only say that a command is required.
+  if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) {
+    fmt::print(stderr, "godwit: {}; see godwit --help\n",
+               with_suggestion(app, fmt::format("unknown command {}", printable(argv[1]))));
+    return static_cast<int>(ErrorKind::kUsage);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "formats/hf_folder.h"
 #include "tensor/encode.h"
+#include "text/tokenizer_json.h"
 #include "text/vocabulary.h"
 
 namespace godwit {
@@ -97,11 +98,13 @@ Session start_session(const ModelOptions& o, const TalkOptions& talk, DType cach
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(const OpenModel& open, std::string& why_not) {
-  if (open.stored.container != Container::kGguf || open.stored.files.empty()) {
-    why_not = "no tokenizer";
+  if (open.stored.files.empty()) {
+    why_not = "random weights have no tokenizer";
     return nullptr;
   }
-  return make_tokenizer(vocabulary_from(open.config), why_not);
+  const bool folder = open.stored.container == Container::kHuggingFace;
+  return make_tokenizer(folder ? vocabulary_from_hf(read_hf_tokenizer(open.stored.path)) : vocabulary_from(open.config),
+                        why_not);
 }
 
 std::unique_ptr<Tokenizer> need_tokenizer(const OpenModel& open) {
