@@ -1,0 +1,240 @@
+// godwit bench: speeds of prefill and decode, interleaved over models and settings, beside the machine's limits.
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+
+#include "audit/limits.h"
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/random.h"
+#include "cli/commands.h"
+#include "cli/session.h"
+
+namespace godwit {
+namespace {
+
+struct BenchOptions {
+  std::vector<std::string> models;
+  ModelOptions model;
+  TalkOptions talk;
+  std::string prompt = "512", generate = "128", depth = "0", batch = "1";
+  int repeat = 5;
+};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// One setting of one model, measured again and again.
+struct Point {
+  size_t model = 0;
+  bool decode = false;
+  int64_t prompt = 0, generate = 0, depth = 0, batch = 1;
+  std::vector<double> samples;  // tok/s, all sequences together
+  int64_t tokens() const { return (decode ? generate : prompt) * batch; }
+};
+
+struct Bench {
+  std::string name;
+  Session session;
+};
+
+std::vector<TokenId> some_tokens(int64_t n, int64_t vocab, uint64_t key) {
+  std::vector<TokenId> ids;
+  for (int64_t i = 0; i < n; ++i)
+    ids.push_back(static_cast<TokenId>(random_bits(key, 0, static_cast<uint64_t>(i)) % static_cast<uint64_t>(vocab)));
+  return ids;
+}
+
+// One sample: every sequence has its own pages, filled to the depth, before the clock starts.
+double measure(Runner& runner, const Point& p) {
+  std::vector<SequenceState> states(static_cast<size_t>(p.batch));
+  const int64_t vocab = runner.model().vocab_size();
+  for (size_t s = 0; s < states.size(); ++s) {
+    states[s].rope_length = p.depth + (p.decode ? 1 : p.prompt);
+    runner.feed(states[s], some_tokens(p.depth, vocab, s), Want::kNone, {}, &interrupted());
+  }
+  const auto start = std::chrono::steady_clock::now();
+  if (p.decode) {
+    std::vector<TokenId> next(states.size(), 1);
+    for (int64_t i = 0; i < p.generate && !interrupted(); ++i) {
+      std::vector<Runner::Feed> feeds;
+      for (size_t s = 0; s < states.size(); ++s) feeds.push_back({&states[s], {&next[s], 1}});
+      runner.step(feeds, Want::kLast, [&](size_t s, int64_t position, Tensor) {
+        // What comes next must not depend on the weights: experts and windows apart, every token costs the same.
+        next[s] =
+            static_cast<TokenId>(random_bits(s, 1, static_cast<uint64_t>(position)) % static_cast<uint64_t>(vocab));
+      });
+    }
+  } else {
+    for (size_t s = 0; s < states.size(); ++s)
+      runner.feed(states[s], some_tokens(p.prompt, vocab, 100 + s), Want::kLast, {}, &interrupted());
+  }
+  const double seconds = seconds_since(start);
+  for (SequenceState& state : states) runner.pool().release(state);
+  return static_cast<double>(p.tokens()) / seconds;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
+}
+
+struct Limits {
+  double read = 0, fma = 0, int8 = 0;
+};
+
+// What a token costs at this point: bytes that must be read, and the share of the limit that its median reaches.
+struct Share {
+  double bytes_per_token = 0, share = 0;
+  const char* of = "";
+};
+
+Share share_of(const Bench& b, const Point& p, const Limits& limits) {
+  const Runner& runner = *b.session.runner;
+  const Model& model = runner.model();
+  Meter meter;
+  const int64_t tokens = p.decode ? p.batch : std::min(p.prompt, runner.options().chunk);
+  dry_pass(model, runner.layout(), tokens, p.decode ? p.batch : 1, p.depth + (p.decode ? p.generate / 2 : 0),
+           p.decode ? p.batch : 1, runner.options().exact, &meter);
+  const Cost cost = meter.total();
+  const double rate = median(p.samples) / static_cast<double>(tokens);  // passes per second
+  Share s;
+  s.bytes_per_token = static_cast<double>(cost.weight_bytes + cost.state_bytes) / static_cast<double>(tokens);
+  const double by_bytes = rate * static_cast<double>(cost.weight_bytes + cost.state_bytes) / limits.read;
+  bool quantized = false;
+  for (const Parameter& w : b.session.open->weights->parameters())
+    quantized = quantized || is_quantized(w.tensor.dtype);
+  const bool int8 = quantized && !runner.options().exact && limits.int8 > 0;
+  const double by_work = rate * static_cast<double>(cost.flops) / (int8 ? limits.int8 : limits.fma);
+  s.share = std::max(by_bytes, by_work);
+  s.of = by_bytes >= by_work ? "read" : int8 ? "int8" : "f32";
+  return s;
+}
+
+std::vector<Bench> open_all(const BenchOptions& o, int64_t context, int64_t batch) {
+  std::vector<Bench> all;
+  for (const std::string& name : o.models) {
+    ModelOptions model = o.model;
+    model.model = name;
+    all.push_back({name, start_session(model, o.talk, DType::kF16, [&](const OpenModel&, RunnerOptions& r) {
+                     if (context > r.context)
+                       fail(ErrorKind::kUsage, "{}: depth, prompt and generated tokens need a context of {}, it has {}",
+                            name, context, r.context);
+                     r.context = context;
+                     r.sequences = batch;
+                   })});
+  }
+  return all;
+}
+
+std::vector<Point> points_of(const BenchOptions& o, size_t n_models) {
+  std::vector<Point> points;
+  constexpr int64_t kMost = int64_t{1} << 30;
+  for (int64_t depth : parse_integers(o.depth, "--depth", 0, kMost))
+    for (int64_t batch : parse_integers(o.batch, "--batch", 1, 4096)) {
+      for (int64_t prompt : parse_integers(o.prompt, "--prompt", 0, kMost))
+        for (size_t m = 0; prompt > 0 && m < n_models; ++m) points.push_back({m, false, prompt, 0, depth, batch, {}});
+      for (int64_t generate : parse_integers(o.generate, "--generate", 0, kMost))
+        for (size_t m = 0; generate > 0 && m < n_models; ++m)
+          points.push_back({m, true, 0, generate, depth, batch, {}});
+    }
+  if (points.empty()) fail(ErrorKind::kUsage, "bench: --prompt 0 and --generate 0 leave nothing to measure");
+  return points;
+}
+
+void report(const BenchOptions& o, const std::vector<Bench>& all, const std::vector<Point>& points,
+            const Limits& limits) {
+  Json results = Json::array();
+  if (!o.talk.json)
+    std::cout << fmt::format("{:<34} {:<8} {:>6} {:>6} {:>5} {:>9} {:>9} {:>9}  {}\n", "model", "test", "tokens",
+                             "depth", "batch", "tok/s", "min", "max", "of the limit");
+  for (const Point& p : points) {
+    if (p.samples.empty()) continue;
+    const Bench& b = all[p.model];
+    const Share s = share_of(b, p, limits);
+    const auto [min, max] = std::minmax_element(p.samples.begin(), p.samples.end());
+    const std::string short_name = b.name.substr(b.name.rfind('/') == std::string::npos ? 0 : b.name.rfind('/') + 1);
+    if (!o.talk.json)
+      std::cout << fmt::format("{:<34} {:<8} {:>6} {:>6} {:>5} {:>9.1f} {:>9.1f} {:>9.1f}  {:.0f} % ({})\n",
+                               short_name.substr(0, 34), p.decode ? "decode" : "prefill",
+                               p.decode ? p.generate : p.prompt, p.depth, p.batch, median(p.samples), *min, *max,
+                               100 * s.share, s.of);
+    results.push_back(
+        {{"model", b.name},
+         {"test", p.decode ? "decode" : "prefill"},
+         {"prompt", p.prompt},
+         {"generate", p.generate},
+         {"depth", p.depth},
+         {"batch", p.batch},
+         {"threads", b.session.runner->options().threads},
+         {"tok_per_s", {{"median", median(p.samples)}, {"min", *min}, {"max", *max}, {"samples", p.samples}}},
+         {"bytes_per_token", s.bytes_per_token},
+         {"limit_share", s.share},
+         {"limit", s.of}});
+  }
+  if (o.talk.json)
+    std::cout << dump_json({{"schema", "godwit.bench/1"},
+                            {"machine",
+                             {{"cpu", cpu_model_name()},
+                              {"level", level_name(cpu_level())},
+                              {"read_bytes_per_s", limits.read},
+                              {"f32_fma_ops_per_s", limits.fma},
+                              {"int8_dot_ops_per_s", limits.int8}}},
+                            {"results", results}})
+              << '\n';
+}
+
+void bench_command(const BenchOptions& o) {
+  if (o.repeat < 1) fail(ErrorKind::kUsage, "--repeat {}: expected at least 1", o.repeat);
+  std::vector<Point> points = points_of(o, o.models.size());
+  int64_t context = 2, batch = 1;
+  for (const Point& p : points) {
+    context = std::max(context, p.depth + std::max(p.prompt, p.generate));
+    batch = std::max(batch, p.batch);
+  }
+  std::vector<Bench> all = open_all(o, context, batch);
+  Runner& first = *all.front().session.runner;
+  const Kernels kernels = kernels_at(first.options().level);
+  int64_t working_set = 0;
+  for (const Bench& b : all) working_set = std::max(working_set, b.session.open->weights->bytes());
+  const Limits limits{read_bandwidth(kernels, first.threads(), working_set), fma_peak(kernels, first.threads()),
+                      int8_dot_peak(kernels, first.threads())};
+  Progress progress("bench", o.talk.quiet, false);
+  const auto rounds = static_cast<int64_t>(points.size()) * (o.repeat + 1);
+  int64_t done = 0;
+  // Round by round over all points, so that drift of the machine hits all alike; the first round warms up.
+  for (int repeat = -1; repeat < o.repeat && !interrupted(); ++repeat) {
+    for (Point& p : points) {
+      if (interrupted()) break;
+      const double speed = measure(*all[p.model].session.runner, p);
+      if (repeat >= 0 && !interrupted()) p.samples.push_back(speed);
+      progress.update(++done, rounds);
+    }
+  }
+  report(o, all, points, limits);
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  auto o = std::make_shared<BenchOptions>();
+  CLI::App* command =
+      app.add_subcommand("bench",
+                         "speeds of prefill and decode, repeats interleaved over all models and settings\n\n"
+                         "  godwit bench a.gguf b.gguf --prompt 512 --generate 128 --depth 0,4096 --batch 1,8");
+  add_model_options(*command, o->model, /*positional=*/false);
+  command->get_option("--model")->required(false);
+  command->add_option("MODELS", o->models, "one or more models")->required();
+  command->add_option("--prompt", o->prompt, "prompt lengths (default 512; 0: no prefill test)");
+  command->add_option("--generate", o->generate, "tokens to generate (default 128; 0: no decode test)");
+  command->add_option("--depth", o->depth, "tokens already absorbed (default 0)");
+  command->add_option("--batch", o->batch, "sequences at once (default 1)");
+  command->add_option("--repeat", o->repeat, "samples of each point (default 5)");
+  add_talk_options(*command, o->talk);
+  command->callback([o] { bench_command(*o); });
+}
+
+}  // namespace godwit
