@@ -1,0 +1,168 @@
+// The registry against the folder, and configurations that no model has: each is refused, quickly, by name.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <limits>
+#include <set>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "formats/gguf_builder.h"
+#include "formats/scratch.h"
+#include "models/open.h"
+
+namespace godwit {
+namespace {
+
+TEST(Registry, HoldsWhatTheFolderHolds) {
+  const std::set<std::string> shared = {"architecture", "usual", "rope_keys", "rope_to_hf", "open", "save"};
+  std::set<std::string> files, registered;
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(GODWIT_SOURCE_DIR) + "/src/models")) {
+    const std::string stem = entry.path().stem().string();
+    if (entry.path().extension() == ".cpp" && !shared.contains(stem)) files.insert(stem);
+  }
+  for (const Architecture* a : architectures()) {
+    std::string file = a->name;
+    std::replace(file.begin(), file.end(), '-', '_');
+    registered.insert(file);
+    EXPECT_EQ(find_architecture(a->name), a);
+    for (const HfClass& c : a->hf_classes) {
+      const HfClass* found = nullptr;
+      EXPECT_EQ(find_hf_architecture(Json{{"architectures", {c.name}}}, found), a) << c.name;
+      ASSERT_NE(found, nullptr);
+      EXPECT_EQ(found->name, c.name);
+    }
+  }
+  EXPECT_EQ(files, registered);
+}
+
+struct Hostile {
+  const char* key;
+  Json value;
+};
+
+// Values of config.json's keys that every architecture refuses.
+std::vector<Hostile> hostile_values() {
+  const int64_t kHuge = int64_t{1} << 62;
+  std::vector<Hostile> list;
+  for (const char* key : {"num_attention_heads", "num_key_value_heads", "num_hidden_layers", "hidden_size",
+                          "intermediate_size", "vocab_size", "head_dim", "max_position_embeddings"})
+    for (const Json& value : {Json(0), Json(-1), Json(int64_t{1} << 31), Json(kHuge), Json(UINT64_MAX), Json(1.5),
+                              Json("4"), Json::array(), Json::object(), Json(true)})
+      list.push_back({key, value});
+  list.push_back({"num_key_value_heads", 8});  // more than the 4 heads
+  list.push_back({"num_key_value_heads", 3});  // does not divide them
+  list.push_back({"num_hidden_layers", 1025});
+  list.push_back({"head_dim", 15});   // not in pairs
+  list.push_back({"head_dim", 514});  // wider than the kernels' buffers
+  list.push_back({"rms_norm_eps", -1.0});
+  list.push_back({"rms_norm_eps", "nan"});
+  list.push_back({"rope_theta", 0.0});
+  list.push_back({"rope_theta", -1e4});
+  list.push_back({"rope_theta", "x"});
+  list.push_back({"tie_word_embeddings", 1});
+  list.push_back({"attention_bias", "yes"});
+  list.push_back({"architectures", Json::array({"NoSuchForCausalLM"})});
+  list.push_back({"rope_parameters", Json{{"rope_type", "no such"}, {"rope_theta", 1e4}}});
+  list.push_back({"rope_parameters", Json{{"rope_type", "linear"}, {"factor", 0.0}, {"rope_theta", 1e4}}});
+  return list;
+}
+
+void expect_refused(const std::string& path, const OpenOptions& options, const std::string& what) {
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    open_model(path, options);
+    ADD_FAILURE() << what << ": was opened";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kInvalid) << what << ": " << e.what();
+    EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << what;
+    EXPECT_EQ(std::string(e.what()).find("does not fit together"), std::string::npos) << what << ": " << e.what();
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(seconds.count(), 2.0) << what;
+}
+
+TEST(Registry, HostileConfigJson) {
+  const Scratch scratch;
+  OpenOptions options;
+  options.random_seed = 1;
+  for (const Architecture* a : architectures()) {
+    open_model(scratch.write("config.json", a->tiny), options);  // as it is, it opens
+    for (const Hostile& h : hostile_values()) {
+      Json json = Json::parse(a->tiny);
+      json[h.key] = h.value;
+      expect_refused(scratch.write("config.json", json.dump()), options,
+                     a->name + ": " + h.key + " = " + h.value.dump());
+    }
+  }
+}
+
+// The keys that a GGUF model of any architecture needs.
+struct GgufKeys {
+  uint32_t heads = 4, kv_heads = 2, layers = 2, d_model = 64, d_ff = 96, head_dim = 16;
+  uint64_t context = 2048;
+  float eps = 1e-6f, base = 1e4f;
+};
+
+std::string gguf(const std::string& name, const GgufKeys& k) {
+  GgufBuilder b;
+  b.text("general.architecture", name);
+  b.key(name + ".attention.head_count", kU32, k.heads);
+  b.key(name + ".attention.head_count_kv", kU32, k.kv_heads);
+  b.key(name + ".attention.key_length", kU32, k.head_dim);
+  b.key(name + ".attention.value_length", kU32, k.head_dim);
+  b.key(name + ".block_count", kU32, k.layers);
+  b.key(name + ".embedding_length", kU32, k.d_model);
+  b.key(name + ".feed_forward_length", kU32, k.d_ff);
+  b.key(name + ".context_length", kU64, k.context);
+  b.key(name + ".attention.layer_norm_rms_epsilon", kF32, k.eps);
+  b.key(name + ".rope.freq_base", kF32, k.base);
+  b.tensor("token_embd.weight", {64, 100}, 0, 0);
+  b.tensor("output_norm.weight", {64}, 0, 64 * 100 * 4);
+  return b.build(64 * 101 * 4);
+}
+
+TEST(Registry, HostileGguf) {
+  const Scratch scratch;
+  const std::vector<std::pair<const char*, GgufKeys>> cases = {
+      {"attention.head_count", {.heads = 0}},
+      {"attention.head_count", {.heads = 0xffffffff}},
+      {"attention.head_count_kv", {.kv_heads = 0}},
+      {"attention.head_count_kv", {.kv_heads = 8}},
+      {"attention.head_count_kv", {.kv_heads = 3}},
+      {"block_count", {.layers = 0}},
+      {"block_count", {.layers = 0x80000000}},
+      {"block_count", {.layers = 1025}},
+      {"token_embd.weight", {.d_model = 128}},
+      {"embedding_length", {.d_model = 0}},
+      {"feed_forward_length", {.d_ff = 0}},
+      {"key_length", {.head_dim = 0}},
+      {"key_length", {.head_dim = 513}},
+      {"context_length", {.context = 0}},
+      {"context_length", {.context = uint64_t{1} << 40}},
+      {"context_length", {.context = UINT64_MAX}},
+      {"layer_norm_rms_epsilon", {.eps = std::numeric_limits<float>::quiet_NaN()}},
+      {"layer_norm_rms_epsilon", {.eps = std::numeric_limits<float>::infinity()}},
+      {"layer_norm_rms_epsilon", {.eps = -1.0f}},
+      {"rope.freq_base", {.base = std::numeric_limits<float>::quiet_NaN()}},
+      {"rope.freq_base", {.base = 0.0f}},
+      {"blk.0.", {}},  // all keys are right; the layers' tensors are missing
+  };
+  for (const Architecture* a : architectures()) {
+    for (const auto& [named, keys] : cases) {
+      const std::string path = scratch.write("model.gguf", gguf(a->name, keys));
+      const std::string what = a->name + ": " + named;
+      expect_refused(path, {}, what);
+      try {
+        open_model(path, {});
+      } catch (const Error& e) {
+        EXPECT_NE(std::string(e.what()).find(named), std::string::npos) << what << ": " << e.what();
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace godwit
