@@ -15,6 +15,8 @@ void add_bench(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_doctor(CLI::App& app);
 
+/// From here on Ctrl-C is noticed instead of ending the process at once.
+void watch_interrupts();
 /// Becomes true at the first Ctrl-C; a second one ends the process.
 const std::atomic<bool>& interrupted();
 

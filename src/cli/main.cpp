@@ -14,12 +14,6 @@
 namespace godwit {
 namespace {
 
-std::atomic<bool> stop{false};
-
-void on_interrupt(int) {
-  if (stop.exchange(true)) std::_Exit(130);
-}
-
 // An unknown flag or command, with the nearest one that exists.
 std::string with_suggestion(const CLI::App& app, const std::string& message) {
   std::vector<std::string> known;
@@ -75,20 +69,16 @@ int main_with(int argc, char** argv) {
     return usage_error(app, e);
   }
   std::fflush(stdout);
-  return stop.load() ? 130 : 0;
+  return interrupted().load() ? 130 : 0;
 }
 
 }  // namespace
-
-const std::atomic<bool>& interrupted() { return stop; }
 
 }  // namespace godwit
 
 int main(int argc, char** argv) {
   using namespace godwit;
-  struct sigaction action {};
-  action.sa_handler = on_interrupt;
-  sigaction(SIGINT, &action, nullptr);
+  watch_interrupts();
   std::signal(SIGPIPE, SIG_IGN);
   try {
     return main_with(argc, argv);

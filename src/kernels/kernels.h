@@ -213,6 +213,20 @@ struct AttentionArgs {
   float scale;
 };
 
+// ---------------------------------------------------------------- the machine's limits
+
+/// Work that only shows how fast the machine is. Each task repeats `rounds` times: read adds up its share of the bytes; the
+/// others keep 12 independent accumulators busy, kProbeOps operations a round (a multiply-add counts as two).
+struct ProbeArgs {
+  const std::byte* data;  // read: `bytes` of it, in tasks of kProbeTaskBytes
+  int64_t bytes;
+  int64_t rounds;
+  int64_t tasks;  // the others: how many tasks
+  float* sink;    // [tasks]: keeps the work from being dropped
+};
+inline constexpr int64_t kProbeTaskBytes = int64_t{1} << 18;
+inline constexpr int64_t kProbeAccumulators = 12;
+
 // ---------------------------------------------------------------- the table
 
 struct Kernels {
@@ -232,6 +246,9 @@ struct Kernels {
   void (*softmax)(const SoftmaxArgs&, Launch&) = nullptr;
   void (*kv_store)(const KvStoreArgs&, Launch&) = nullptr;
   void (*attention)(const AttentionArgs&, Launch&) = nullptr;
+  void (*probe_read)(const ProbeArgs&, Launch&) = nullptr;
+  void (*probe_fma)(const ProbeArgs&, Launch&) = nullptr;       // 16 lanes of f32 an accumulator
+  void (*probe_int8_dot)(const ProbeArgs&, Launch&) = nullptr;  // 64 products an accumulator; null: no such unit
 };
 
 /// The scalar level: every entry filled.

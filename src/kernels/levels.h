@@ -10,6 +10,7 @@ void add_quantized_products(Kernels&);  // quantize, product, embed, the quantiz
 void add_float_products(Kernels&);      // F32, F16, BF16 tiles, round_bf16
 void add_elementwise(Kernels&);         // norms, rotary, activations, softmax
 void add_attention(Kernels&);           // kv_store, attention
+void add_probes(Kernels&);              // limits of the machine
 }  // namespace scalar
 
 namespace avx2 {
@@ -17,6 +18,7 @@ void add_quantized_products(Kernels&);
 void add_float_products(Kernels&);
 void add_elementwise(Kernels&);
 void add_attention(Kernels&);
+void add_probes(Kernels&);
 }  // namespace avx2
 
 namespace avx512 {
@@ -24,6 +26,7 @@ void add_quantized_products(Kernels&);
 void add_float_products(Kernels&);
 void add_elementwise(Kernels&);
 void add_attention(Kernels&);
+void add_probes(Kernels&);
 }  // namespace avx512
 
 }  // namespace godwit

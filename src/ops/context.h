@@ -49,6 +49,13 @@ inline Tensor empty(Context& cx, Shape shape, DType dtype = DType::kF32) {
   return t;
 }
 
+/// How kernels run their tasks on this pool.
+inline Launch launch_on(ThreadPool& pool) {
+  return {pool.size(), &pool, [](void* p, int64_t n, ThreadPool::Task task, const void* f) {
+            static_cast<ThreadPool*>(p)->run(n, task, f);
+          }};
+}
+
 /// Books the cost under `op`; unless the pass is dry, calls work(launch) to run a kernel on the pool.
 template <class Work>
 void run(Context& cx, const char* op, const Cost& cost, const Work& work) {
@@ -59,9 +66,7 @@ void run(Context& cx, const char* op, const Cost& cost, const Work& work) {
     sum.state_bytes += cost.state_bytes;
   }
   if (cx.dry) return;
-  Launch launch{cx.pool.size(), &cx.pool, [](void* pool, int64_t n, ThreadPool::Task task, const void* f) {
-                  static_cast<ThreadPool*>(pool)->run(n, task, f);
-                }};
+  Launch launch = launch_on(cx.pool);
   work(launch);
 }
 

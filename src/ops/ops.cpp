@@ -93,7 +93,8 @@ Tensor attention(Context& cx, Tensor q, Tensor k, Tensor v, float scale, const S
   CHECK(parts.size() == 2, "attention at place {} with {} parts", in.place, parts.size());
   const StatePart &kp = parts[0].part, &vp = parts[1].part;
   CHECK(k.shape[1] == kp.shape[0] && k.shape[2] == kp.shape[1] && v.shape[2] == vp.shape[1] &&
-            q.shape[2] == k.shape[2] && q.shape[1] % k.shape[1] == 0,
+            q.shape[2] == k.shape[2] && q.shape[1] % k.shape[1] == 0 && k.shape[2] <= kMaxHeadDim &&
+            v.shape[2] <= kMaxHeadDim,
         "attention: q {}, k {}, v {}", q.shape.text(), k.shape.text(), v.shape.text());
   const KvLayout layout{.k_offset = parts[0].offset,
                         .v_offset = parts[1].offset,
