@@ -17,8 +17,8 @@
 
 namespace godwit {
 
-Arena::Arena(int64_t bytes) : capacity_(bytes) {
-  void* memory = mmap(nullptr, static_cast<size_t>(bytes > 0 ? bytes : 1), PROT_READ | PROT_WRITE,
+Arena::Arena(int64_t bytes) : capacity_((bytes + 63) & ~int64_t{63}) {
+  void* memory = mmap(nullptr, static_cast<size_t>(capacity_ > 0 ? capacity_ : 1), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) fail(ErrorKind::kMemory, "working memory: the system refuses {} bytes", bytes);
   base_ = static_cast<std::byte*>(memory);
