@@ -24,12 +24,12 @@ Fit fit(const OpenModel& open, const RunnerOptions& options) {
   return {open.weights->bytes(), state_bytes(layout, options), work_bytes(open, layout, options)};
 }
 
-Runner::Runner(const OpenModel& open, const RunnerOptions& options)
+Runner::Runner(const OpenModel& open, const RunnerOptions& options, std::optional<Kernels> kernels)
     : open_(open),
       options_(options),
       layout_(open.model->state_layout(options.cache)),
       threads_(options.threads),
-      kernels_(kernels_at(options.level)),
+      kernels_(kernels ? *kernels : kernels_at(options.level)),
       arena_(work_bytes(open, layout_, options)),
       state_(layout_, state_bytes(layout_, options), options.chunk) {}
 

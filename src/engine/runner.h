@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -37,7 +38,8 @@ enum class Want { kNone, kLast, kAll };
 class Runner {
  public:
   /// Takes address space for state and working memory. Weights must be loaded before the first step.
-  Runner(const OpenModel& open, const RunnerOptions& options);
+  /// `kernels` (tests) replaces those of the level.
+  Runner(const OpenModel& open, const RunnerOptions& options, std::optional<Kernels> kernels = {});
 
   struct Feed {
     SequenceState* state;
