@@ -54,7 +54,8 @@ int main_with(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("godwit {} ({})", GODWIT_VERSION, level_name(cpu_level())));
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "help of every command");
-  for (auto* add : {add_run, add_logits, add_inspect, add_tokenize, add_eval, add_doctor, add_bench}) add(app);
+  for (auto* add : {add_run, add_logits, add_inspect, add_tokenize, add_eval, add_doctor, add_bench, add_convert})
+    add(app);
   // CLI11 would only say that a command is required.
   if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) {
     fmt::print(stderr, "godwit: {}; see godwit --help\n",

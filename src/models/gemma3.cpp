@@ -38,8 +38,9 @@ void to_hf(const Config& c, Json& hf) {
   hf["architectures"] = Json::array({"Gemma3ForCausalLM"});
   hf["model_type"] = "gemma3_text";
   hf["hidden_activation"] = "gelu_pytorch_tanh";
+  // transformers wants an integer; the scale may have been through f32.
   hf["query_pre_attn_scalar"] =
-      c.has("attention.scale") ? std::pow(c.real("attention.scale"), -2.0) : static_cast<double>(d.head_dim);
+      c.has("attention.scale") ? std::llround(std::pow(c.real("attention.scale"), -2.0)) : d.head_dim;
   hf["final_logit_softcapping"] = c.has("final_logit_softcapping") ? Json(c.real("final_logit_softcapping")) : Json();
   hf["sliding_window"] = c.integer("attention.sliding_window");
   hf["layer_types"] = layer_types(windows(c, d.n_layers, kUsualPattern));
