@@ -18,7 +18,8 @@ struct SavePlan {
   std::vector<TensorToWrite> tensors;
   std::vector<std::string> warnings;  // one line each: what the target cannot say, or what is rounded
 
-  int64_t bytes() const;  // of tensor data, without padding
+  int64_t bytes() const;    // of tensor data, without padding
+  DType main_type() const;  // the one that most bytes have
 };
 
 struct GgufPlan : SavePlan {

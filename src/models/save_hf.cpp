@@ -1,0 +1,78 @@
+// Saving as a Hugging Face folder.
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "formats/safetensors.h"
+#include "models/parameter_stream.h"
+#include "models/save.h"
+
+namespace godwit {
+namespace {
+
+bool in_safetensors(DType type) { return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16; }
+
+const char* torch_name(DType type) {
+  return type == DType::kF32 ? "float32" : type == DType::kBF16 ? "bfloat16" : "float16";
+}
+
+}  // namespace
+
+HfPlan plan_hf(const OpenModel& m, std::optional<DType> type) {
+  if (type && !in_safetensors(*type))
+    fail(ErrorKind::kUsage, "--type {}: a Hugging Face folder holds f32, f16 or bf16; for others name OUT .gguf",
+         name(*type));
+  HfPlan plan;
+  std::optional<DType> rounded;
+  for (const Parameter& p : m.weights->parameters()) {
+    ParameterStream stream = stream_of(m, p, DType::kF16);
+    if (in_safetensors(stream.info.dtype)) stream.to = stream.info.dtype;
+    if (type && !kept_in_f32(p.name, p.tensor.shape)) stream.to = *type;
+    if (!type && !in_safetensors(stream.info.dtype)) rounded = stream.info.dtype;
+    const TensorName* entry = find_name(m.architecture->names, split_gguf_name(p.name));
+    CHECK(entry != nullptr, "parameter {} has no Hugging Face name", p.name);
+    if (entry->transform != Transform::kNone) {
+      stream.transform = entry->transform;
+      stream.permuted_heads = m.config.integer(entry->heads);
+    }
+    plan.tensors.push_back(to_write(*hf_name(m.architecture->names, p.name), stream));
+  }
+  if (rounded)
+    plan.warnings.push_back(
+        fmt::format("quantized tensors ({}) become F16; --type f32 or bf16 for others", name(*rounded)));
+  plan.config = Json::object();
+  m.architecture->to_hf(m.config, plan.config);
+  plan.config["dtype"] = torch_name(plan.main_type());
+  return plan;
+}
+
+void write_hf_folder(const std::string& path, const HfPlan& plan,
+                     const std::function<void(int64_t, int64_t)>& progress) {
+  namespace fs = std::filesystem;
+  fs::path target(path);
+  if (!target.has_filename()) target = target.parent_path();  // "out/"
+  const fs::path partial = target.string() + fmt::format(".{}.partial", ::getpid());
+  std::error_code error;
+  if (!fs::create_directory(partial, error))
+    fail(ErrorKind::kFailed, "{}: cannot make the folder: {}", printable_path(partial.string()),
+         error ? error.message() : "it exists");
+  try {
+    const auto text = [&](const std::string& name, const std::string& contents) {
+      OutputFile file((partial / name).string());
+      file.write(contents);
+      file.commit();
+    };
+    write_safetensors((partial / "model.safetensors").string(), plan.tensors, progress);
+    for (const auto& [name, contents] : plan.files) text(name, contents);
+    text("config.json", plan.config.dump(2) + "\n");
+    fs::rename(partial, target, error);
+    if (error) fail(ErrorKind::kFailed, "{}: cannot rename to it: {}", printable_path(path), error.message());
+  } catch (...) {
+    fs::remove_all(partial, error);
+    throw;
+  }
+}
+
+}  // namespace godwit
