@@ -1,5 +1,6 @@
 // What can go wrong, and whose fault it is. The world's fault (a file, a flag, a request, memory at start) throws Error
-// and becomes an exit code; ours throws Bug. Expected outcomes (pool full, not found) are return values, never exceptions.
+// and becomes an exit code; ours throws Bug. Expected outcomes (pool full, not found) are return values, never
+// exceptions.
 #pragma once
 
 #include <fmt/format.h>
@@ -47,8 +48,8 @@ template <class... Args>
 }  // namespace godwit
 
 /// CHECK(condition, "format {}", value...): throws Bug with the formatted values unless the condition holds.
-#define CHECK(condition, ...)                                                                     \
-  do {                                                                                            \
+#define CHECK(condition, ...)                                                                    \
+  do {                                                                                           \
     if (!(condition)) ::godwit::bug(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__)); \
   } while (false)
 

@@ -1,6 +1,6 @@
-// Every kernel's arguments, and the table that says which function runs on this CPU. Kernels work on plain pointers; they
-// never allocate, lock, log or throw. The order of every sum is fixed by docs/numerics.md: the scalar level performs it
-// literally, every other level equals it bit for bit.
+// Every kernel's arguments, and the table that says which function runs on this CPU. Kernels work on plain pointers;
+// they never allocate, lock, log or throw. The order of every sum is fixed by docs/numerics.md: the scalar level
+// performs it literally, every other level equals it bit for bit.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace godwit {
 
-/// How a kernel runs its tasks on the pool. `parallel` calls f(i) once for each i < n_tasks, on any thread, in any order,
-/// and returns when all are done; n_tasks of 1 runs on the caller.
+/// How a kernel runs its tasks on the pool. `parallel` calls f(i) once for each i < n_tasks, on any thread, in any
+/// order, and returns when all are done; n_tasks of 1 runs on the caller.
 struct Launch {
   int n_threads = 1;
   void* pool = nullptr;
@@ -23,7 +23,8 @@ struct Launch {
       for (int64_t i = 0; i < n_tasks; ++i) f(i);
       return;
     }
-    run(pool, n_tasks, [](const void* g, int64_t index) { (*static_cast<const F*>(g))(index); }, &f);
+    run(
+        pool, n_tasks, [](const void* g, int64_t index) { (*static_cast<const F*>(g))(index); }, &f);
   }
 };
 
@@ -32,14 +33,15 @@ struct Launch {
 /// Rounds rows to the 8-bit form that quantized weights meet: groups of 32 along the row; scale = max|x| / 127, code =
 /// round-to-nearest-even(x * (127 / max)); max < 2^-100: scale and codes 0; a non-finite x: scale NaN, codes 0.
 struct QuantizeArgs {
-  int8_t* codes;    // [rows][width]
-  float* scales;    // [rows][width / 32]
-  int16_t* sums;    // [rows][width / 16]: the sum of 16 codes
-  const float* x;   // [rows][width]
+  int8_t* codes;        // [rows][width]
+  float* scales;        // [rows][width / 32]
+  int16_t* sums;        // [rows][width / 16]: the sum of 16 codes
+  const float* x;       // [rows][width]
   int64_t rows, width;  // width % 32 == 0
 };
 
-/// Rounds rows to bf16: nearest even by integer arithmetic; NaN becomes 0x7fc0, infinities stay, overflow gives infinity.
+/// Rounds rows to bf16: nearest even by integer arithmetic; NaN becomes 0x7fc0, infinities stay, overflow gives
+/// infinity.
 struct RoundBf16Args {
   uint16_t* y;
   const float* x;
@@ -90,9 +92,9 @@ struct EmbedArgs {
 
 // ---------------------------------------------------------------- norms, rotary, element-wise
 
-/// y = x / sqrt(mean(x^2) + eps) * gain, row by row; with `gain_plus_one` the factor is (1 + gain), rounded first (Gemma).
-/// The sum of squares is in 16 lanes and the tree. n = x * (1 / sqrt(mean + eps)), then n * gain. y == x is not allowed.
-/// Source: Zhang and Sennrich 2019, equation 4.
+/// y = x / sqrt(mean(x^2) + eps) * gain, row by row; with `gain_plus_one` the factor is (1 + gain), rounded first
+/// (Gemma). The sum of squares is in 16 lanes and the tree. n = x * (1 / sqrt(mean + eps)), then n * gain. y == x is
+/// not allowed. Source: Zhang and Sennrich 2019, equation 4.
 struct RmsNormArgs {
   float* y;           // [rows][width]
   const float* x;     // [rows][width]
@@ -112,8 +114,8 @@ struct RopeTableArgs {
   float scale;
 };
 
-/// Rotates the first 2 n_pairs channels of each head, the others are copied. `interleaved`: pairs are (2i, 2i + 1) (ggml
-/// NORM); else (i, i + n_pairs) (ggml NEOX). y0 = fma(x0, cos, -(x1 * sin)), y1 = fma(x0, sin, x1 * cos).
+/// Rotates the first 2 n_pairs channels of each head, the others are copied. `interleaved`: pairs are (2i, 2i + 1)
+/// (ggml NORM); else (i, i + n_pairs) (ggml NEOX). y0 = fma(x0, cos, -(x1 * sin)), y1 = fma(x0, sin, x1 * cos).
 struct RopeArgs {
   float* y;            // [tokens][heads][head_dim]
   const float* x;      // same
@@ -149,8 +151,8 @@ struct SoftcapArgs {
   float cap;
 };
 
-/// y = exp(x - max) / sum: the sum in 16 lanes (index mod 16) and the tree. max_out and sum_out, where not null, get each
-/// row's maximum and sum, so that log-probability is x - max - log(sum).
+/// y = exp(x - max) / sum: the sum in 16 lanes (index mod 16) and the tree. max_out and sum_out, where not null, get
+/// each row's maximum and sum, so that log-probability is x - max - log(sum).
 struct SoftmaxArgs {
   float* y;        // [rows][width], or null: only max and sum are wanted
   const float* x;  // [rows][width]
@@ -175,8 +177,8 @@ constexpr int64_t kv_head_bytes(DType type, int64_t dim) {
 
 /// Some tokens of one sequence, as attention sees them.
 struct KvRow {
-  int32_t first, count;          // tokens [first, first + count) of the batch
-  int64_t past;                  // absolute position of the first of them
+  int32_t first, count;           // tokens [first, first + count) of the batch
+  int64_t past;                   // absolute position of the first of them
   const std::byte* const* pages;  // page i holds positions [64 i, 64 i + 64); null behind a window
 };
 
@@ -184,11 +186,12 @@ struct KvRow {
 struct KvLayout {
   int64_t k_offset, v_offset;  // bytes from the page's start to head 0
   int64_t n_kv_heads, k_dim, v_dim;
-  DType k_type, v_type;        // F32, F16, BF16 or Q8_0
+  DType k_type, v_type;  // F32, F16, BF16 or Q8_0
 };
 
-/// Writes this step's keys and values into their pages, rounded to the cache's types (F16, BF16: nearest even; Q8_0: per
-/// 32 channels as ggml's quantize_row_q8_0 defines: d = max / 127 rounded to f16, code = round-half-away(x * (127 / max))).
+/// Writes this step's keys and values into their pages, rounded to the cache's types (F16, BF16: nearest even; Q8_0:
+/// per 32 channels as ggml's quantize_row_q8_0 defines: d = max / 127 rounded to f16, code = round-half-away(x * (127 /
+/// max))).
 struct KvStoreArgs {
   const float* k;  // [tokens][n_kv_heads][k_dim]
   const float* v;  // [tokens][n_kv_heads][v_dim]
@@ -215,8 +218,8 @@ struct AttentionArgs {
 
 // ---------------------------------------------------------------- the machine's limits
 
-/// Work that only shows how fast the machine is. Each task repeats `rounds` times: read adds up its share of the bytes; the
-/// others keep 12 independent accumulators busy, kProbeOps operations a round (a multiply-add counts as two).
+/// Work that only shows how fast the machine is. Each task repeats `rounds` times: read adds up its share of the bytes;
+/// the others keep kProbeAccumulators independent accumulators busy, one multiply-add each a round.
 struct ProbeArgs {
   const std::byte* data;  // read: `bytes` of it, in tasks of kProbeTaskBytes
   int64_t bytes;

@@ -270,9 +270,9 @@ TEST(Tokenizer, KindsNotKnown) {
 /// One sanitizer build is some ten times slower; the limit is for algorithms, not for machines.
 double limit_s() {
 #ifdef GODWIT_SANITIZED
-  return 40;
+  return 200;
 #else
-  return 4;
+  return 40;
 #endif
 }
 
