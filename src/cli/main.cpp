@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/version.h"
 
 namespace godwit {
 namespace {
@@ -51,7 +52,8 @@ int main_with(int argc, char** argv) {
       "  godwit inspect model.gguf\n"
       "  godwit bench model.gguf --prompt 512 --generate 128",
       "godwit");
-  app.set_version_flag("--version", fmt::format("godwit {} ({})", GODWIT_VERSION, level_name(cpu_level())));
+  app.set_version_flag("--version",
+                       fmt::format("godwit {} ({}, {})", GODWIT_VERSION, git_commit(), level_name(cpu_level())));
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "help of every command");
   for (auto* add : {add_run, add_logits, add_inspect, add_tokenize, add_eval, add_doctor, add_bench, add_convert})

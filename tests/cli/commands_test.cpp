@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 namespace {
 
@@ -179,7 +180,13 @@ TEST_F(Commands, HelpTeaches) {
     EXPECT_EQ(r.code, 0);
     EXPECT_NE(r.out.find("godwit " + std::string(command)), std::string::npos) << r.out;
   }
-  EXPECT_EQ(run("--version").code, 0);
+}
+
+TEST_F(Commands, VersionNamesCommitAndLevel) {
+  const Result r = run("--version");
+  EXPECT_EQ(r.code, 0);
+  const std::regex form(R"(godwit \d+\.\d+\.\d+ \(([0-9a-f]{12}(-dirty)?|unknown), (scalar|avx2|avx512)\)\n)");
+  EXPECT_TRUE(std::regex_match(r.out, form)) << r.out;
 }
 
 }  // namespace
