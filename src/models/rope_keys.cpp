@@ -45,9 +45,11 @@ std::vector<double> llama3_factors(const Config& c, double base) {
     const double wavelength =
         2.0 * std::numbers::pi * std::pow(base, 2.0 * static_cast<double>(i) / static_cast<double>(n));
     const double smooth = (original / wavelength - low) / (high - low);
-    out.push_back(wavelength < original / high  ? 1.0
-                  : wavelength > original / low ? factor
-                                                : 1.0 / ((1.0 - smooth) / factor + smooth));
+    const double divisor = wavelength < original / high  ? 1.0
+                           : wavelength > original / low ? factor
+                                                         : 1.0 / ((1.0 - smooth) / factor + smooth);
+    // In f32, as the tensor of a GGUF file has them: twins in both containers give the same bits.
+    out.push_back(static_cast<double>(static_cast<float>(divisor)));
   }
   return out;
 }
