@@ -3,17 +3,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define GODWIT_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GODWIT_ASAN 1
-#endif
-#endif
-#ifdef GODWIT_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
+#include "base/poison.h"
 
 namespace godwit {
 
@@ -26,9 +16,7 @@ Arena::Arena(int64_t bytes) : capacity_((bytes + 63) & ~int64_t{63}) {
 
 Arena::~Arena() {
   if (base_ == nullptr) return;
-#ifdef GODWIT_ASAN
-  ASAN_UNPOISON_MEMORY_REGION(base_, static_cast<size_t>(capacity_));
-#endif
+  unpoison(base_, capacity_);
   munmap(base_, static_cast<size_t>(capacity_ > 0 ? capacity_ : 1));
 }
 
@@ -37,9 +25,7 @@ std::byte* Arena::alloc(int64_t bytes) {
   CHECK(bytes >= 0 && rounded <= capacity_ - used_, "arena: {} bytes asked, {} of {} in use", bytes, used_, capacity_);
   // A measuring arena hands out addresses that only differ: 64 keeps them from being null.
   std::byte* p = base_ == nullptr ? reinterpret_cast<std::byte*>(64 + used_) : base_ + used_;
-#ifdef GODWIT_ASAN
-  if (base_ != nullptr) ASAN_UNPOISON_MEMORY_REGION(p, static_cast<size_t>(bytes));
-#endif
+  if (base_ != nullptr) unpoison(p, bytes);
   used_ += rounded;
   if (used_ > peak_) peak_ = used_;
   return p;
@@ -47,9 +33,7 @@ std::byte* Arena::alloc(int64_t bytes) {
 
 void Arena::release(int64_t mark) {
   CHECK(mark >= 0 && mark <= used_, "arena: release to {} of {}", mark, used_);
-#ifdef GODWIT_ASAN
-  if (base_ != nullptr) ASAN_POISON_MEMORY_REGION(base_ + mark, static_cast<size_t>(used_ - mark));
-#endif
+  if (base_ != nullptr) poison(base_ + mark, used_ - mark);
   used_ = mark;
 }
 

@@ -3,20 +3,10 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "base/poison.h"
 
 #ifdef GODWIT_DEBUG
 #include <cstring>
-#endif
-
-#if defined(__SANITIZE_ADDRESS__)
-#define GODWIT_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GODWIT_ASAN 1
-#endif
-#endif
-#ifdef GODWIT_ASAN
-#include <sanitizer/asan_interface.h>
 #endif
 
 namespace godwit {
@@ -28,16 +18,10 @@ void spoil([[maybe_unused]] std::byte* page, [[maybe_unused]] int64_t bytes) {
 #ifdef GODWIT_DEBUG
   std::memset(page, 0xff, static_cast<size_t>(bytes));
 #endif
-#ifdef GODWIT_ASAN
-  ASAN_POISON_MEMORY_REGION(page, static_cast<size_t>(bytes));
-#endif
+  poison(page, bytes);
 }
 
-void unspoil([[maybe_unused]] std::byte* page, [[maybe_unused]] int64_t bytes) {
-#ifdef GODWIT_ASAN
-  ASAN_UNPOISON_MEMORY_REGION(page, static_cast<size_t>(bytes));
-#endif
-}
+void unspoil([[maybe_unused]] std::byte* page, [[maybe_unused]] int64_t bytes) { unpoison(page, bytes); }
 
 }  // namespace
 
