@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,12 +72,13 @@ inline std::vector<TokenId> random_ids(uint64_t seed, int64_t n, int64_t vocab) 
   return ids;
 }
 
-/// Logits of all tokens [n, vocab], in chunks of options.chunk.
-inline std::vector<float> all_logits(const OpenModel& open, RunnerOptions options, const std::vector<TokenId>& ids) {
+/// Logits of all tokens [n, vocab], in chunks of options.chunk; `kernels` replace those of options.level.
+inline std::vector<float> all_logits(const OpenModel& open, RunnerOptions options, const std::vector<TokenId>& ids,
+                                     const std::optional<Kernels>& kernels = {}) {
   const auto n = static_cast<int64_t>(ids.size());
   options.context = std::max(options.context, n);
   options.chunk = std::min(options.chunk, n);
-  Runner runner(open, options);
+  Runner runner(open, options, kernels);
   SequenceState state;
   state.rope_length = n;
   std::vector<float> logits;

@@ -1,0 +1,182 @@
+// The laws as comparisons: each runs a model in ways that must give the same bits and says where they first differ, or
+// "" when they do not. laws_test.cpp holds the kernels to them; mutants_test.cpp shows that they see kernels that break
+// them.
+#pragma once
+
+#include <algorithm>
+
+#include "engine/harness.h"
+#include "ops/context.h"
+
+namespace godwit {
+
+/// The registered architecture's tiny model with random weights of this type.
+inline std::unique_ptr<OpenModel> tiny(const Architecture& architecture, DType type) {
+  const std::string path = testing::TempDir() + "godwit_laws_" + architecture.name + ".json";
+  std::ofstream(path) << architecture.tiny;
+  OpenOptions options;
+  options.random_seed = 11;
+  options.random_type = type;
+  auto open = opened(path, options);
+  std::filesystem::remove(path);
+  return open;
+}
+
+/// How a sequence is cut into chunks: against all of it at once.
+inline std::string broken_by_chunks(const OpenModel& open, RunnerOptions options, const std::vector<TokenId>& ids,
+                                    const std::vector<int64_t>& chunks, const std::optional<Kernels>& kernels = {}) {
+  options.chunk = static_cast<int64_t>(ids.size());
+  const auto whole = all_logits(open, options, ids, kernels);
+  for (int64_t chunk : chunks) {
+    options.chunk = chunk;
+    const auto got = all_logits(open, options, ids, kernels);
+    if (!same_bits(whole, got)) return fmt::format("chunk {}: {}", chunk, first_difference(whole, got));
+  }
+  return "";
+}
+
+/// The number of threads: against one.
+inline std::string broken_by_threads(const OpenModel& open, RunnerOptions options, const std::vector<TokenId>& ids,
+                                     const std::vector<int>& threads, const std::optional<Kernels>& kernels = {}) {
+  options.threads = 1;
+  const auto one = all_logits(open, options, ids, kernels);
+  for (int n : threads) {
+    options.threads = n;
+    const auto got = all_logits(open, options, ids, kernels);
+    if (!same_bits(one, got)) return fmt::format("{} threads: {}", n, first_difference(one, got));
+  }
+  return "";
+}
+
+/// The CPU level: against the first of them.
+inline std::string broken_by_levels(const OpenModel& open, const RunnerOptions& options,
+                                    const std::vector<TokenId>& ids, const std::vector<Kernels>& levels) {
+  const auto first = all_logits(open, options, ids, levels.front());
+  for (size_t i = 1; i < levels.size(); ++i) {
+    const auto got = all_logits(open, options, ids, levels[i]);
+    if (!same_bits(first, got)) return fmt::format("level {}: {}", i, first_difference(first, got));
+  }
+  return "";
+}
+
+// ---------------------------------------------------------------- company
+
+inline constexpr int64_t kMostRows = 64;
+
+/// The random choices of one run.
+class Draws {
+ public:
+  explicit Draws(uint64_t seed) : seed_(seed) {}
+  /// In [0, below).
+  int64_t operator()(int64_t below) {
+    return static_cast<int64_t>(random_bits(seed_, 1, n_++) % static_cast<uint64_t>(below));
+  }
+  /// How many tokens a step brings of a sequence: half the time one, as in decoding, else up to 8 or 40.
+  int64_t piece() { return (*this)(2) == 0 ? 1 : 1 + (*this)((*this)(2) == 0 ? 40 : 8); }
+
+ private:
+  uint64_t seed_, n_ = 0;
+};
+
+/// Sequences that come, at position 0 or somewhere in a long text, are fed now and then, and go.
+class Neighbours {
+ public:
+  static constexpr int64_t kTextTokens = 700;  // of the long text; also where the oldest go
+
+  Neighbours(Runner& runner, Draws& draw) : runner_(runner), draw_(draw), all_(kMostRows) {
+    text_.rope_length = kTextTokens;
+    runner_.feed(text_, random_ids(1, kTextTokens, runner_.model().vocab_size()), Want::kNone, {});
+  }
+  Neighbours(const Neighbours&) = delete;
+  Neighbours& operator=(const Neighbours&) = delete;
+  ~Neighbours() {
+    for (Neighbour& each : all_) runner_.pool().release(each.state);
+    runner_.pool().release(text_);
+  }
+
+  /// Appends one of them with its next tokens, at most `most`; calls with n one after the other give each but once.
+  void feed(int64_t n, int64_t most, std::vector<Runner::Feed>& feeds) {
+    Neighbour& each = all_[static_cast<size_t>(n % kMostRows)];
+    if (each.state.absorbed > kTextTokens || draw_(16) == 0) leave(each);
+    if (each.state.absorbed == 0) come(each);
+    each.tokens =
+        random_ids(static_cast<uint64_t>(draw_(1 << 30)), std::min(draw_.piece(), most), runner_.model().vocab_size());
+    feeds.push_back({&each.state, each.tokens});
+  }
+
+ private:
+  struct Neighbour {
+    SequenceState state;
+    std::vector<TokenId> tokens;  // of this step
+  };
+  void leave(Neighbour& each) { runner_.pool().release(each.state); }
+  void come(Neighbour& each) {
+    if (draw_(2) == 0) {
+      each.state.rope_length = 1 + draw_(kTextTokens);
+    } else {
+      each.state = runner_.pool().fork(text_).value();
+      runner_.pool().rewind(each.state, draw_(kTextTokens + 1));
+    }
+  }
+
+  Runner& runner_;
+  Draws& draw_;
+  SequenceState text_;
+  std::vector<Neighbour> all_;
+};
+
+/// Who is computed beside a sequence: `ids` alone against the same tokens in n_batches steps of 1 to 64 sequences. They
+/// arrive at random times, lie anywhere in the batch, come in random pieces, and leave after all of them or earlier.
+inline std::string broken_by_company(const OpenModel& open, RunnerOptions options, const std::vector<TokenId>& ids,
+                                     int64_t n_batches, uint64_t seed, const std::optional<Kernels>& kernels = {}) {
+  const auto alone = all_logits(open, options, ids, kernels);
+  const auto vocab = static_cast<size_t>(open.model->vocab_size());
+  options.chunk = 5 * kMostRows;
+  options.context = Neighbours::kTextTokens + options.chunk;
+  options.sequences = kMostRows + 2;  // all neighbours, their text, and ours
+  Runner runner(open, options, kernels);
+  Draws draw(seed);
+  Neighbours neighbours(runner, draw);
+  SequenceState ours;
+  int64_t leaves_at = 0;
+  std::string broken;
+  for (int64_t batch = 0; batch < n_batches && broken.empty();) {
+    // The fewest and the most sequences occur for certain, few of them often; some steps only decode, some are without
+    // us.
+    const int64_t n_rows = batch == 0 ? 1 : batch == 1 ? kMostRows : 1 + draw(draw(2) == 0 ? 8 : kMostRows);
+    const bool decode = draw(4) == 0;
+    const int64_t place = batch < 2 || draw(8) > 0 ? draw(n_rows) : -1;
+    const int64_t first_neighbour = draw(kMostRows);
+    if (ours.absorbed == 0) {
+      ours.rope_length = static_cast<int64_t>(ids.size());
+      leaves_at = draw(2) == 0 ? ours.rope_length : 1 + draw(ours.rope_length / 4);
+    }
+    int64_t room = options.chunk - n_rows;  // tokens that pieces may have besides their first
+    std::vector<Runner::Feed> feeds;
+    for (int64_t i = 0; i < n_rows; ++i) {
+      const int64_t most = decode ? 1 : room + 1;
+      if (i == place) {
+        const auto rest = std::span(ids).subspan(static_cast<size_t>(ours.absorbed));
+        const int64_t count = std::min({draw.piece(), most, static_cast<int64_t>(rest.size())});
+        feeds.push_back({&ours, rest.first(static_cast<size_t>(count))});
+      } else {
+        neighbours.feed(first_neighbour + i, most, feeds);
+      }
+      room -= static_cast<int64_t>(feeds.back().tokens.size()) - 1;
+    }
+    runner.step(feeds, Want::kAll, [&](size_t f, int64_t position, Tensor logits) {
+      if (feeds[f].state != &ours || !broken.empty()) return;
+      const float* expected = alone.data() + static_cast<size_t>(position) * vocab;
+      const std::vector<float> a(expected, expected + logits.size()), b(logits.f32(), logits.f32() + logits.size());
+      if (!same_bits(a, b))
+        broken = fmt::format("batch {} of {} sequences, from position {}: {}", batch, n_rows, position,
+                             first_difference(a, b));
+    });
+    batch += place >= 0 ? 1 : 0;
+    if (ours.absorbed >= leaves_at) runner.pool().release(ours);
+  }
+  runner.pool().release(ours);
+  return broken;
+}
+
+}  // namespace godwit
