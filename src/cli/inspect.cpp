@@ -84,7 +84,7 @@ Json as_json(const Facts& f) {
           {"bytes_by_type", f.bytes_by_type},
           {"tokenizer", f.tokenizer},
           {"chat_template", f.has_template},
-          {"state", {{"per_token_bytes", layout.bytes_per_token()}, {"per_sequence_bytes", 0}}},
+          {"state", {{"per_token_bytes", layout.bytes_per_token()}, {"per_sequence_bytes", layout.record_bytes}}},
           {"fit",
            {{"context", f.runner.context},
             {"batch", f.runner.sequences},

@@ -36,16 +36,42 @@ std::pair<PrefixTree::Node*, int64_t> PrefixTree::closest(Node& node, std::span<
 
 void PrefixTree::touch(Node* node) {
   // From the leaf up, so that parents come to stand before their children.
-  for (; node->parent != nullptr; node = node->parent) order_.splice(order_.begin(), order_, node->in_order);
+  for (; node->parent != nullptr; node = node->parent) {
+    node->used = now_;
+    order_.splice(order_.begin(), order_, node->in_order);
+  }
+}
+
+// Of all children, for the one on the path need not be the one that has the record: several may begin alike.
+void PrefixTree::add_reaches(const Node& node, std::span<const TokenId> run, int64_t first,
+                             std::vector<Reach>& reaches) const {
+  for (const auto& [tokens, child] : node.children) {
+    if (child->snapshots.empty()) continue;
+    const int64_t n = common(tokens, run);
+    for (const auto& snapshot : child->snapshots)
+      if (n >= last_edge(snapshot->length))
+        reaches.push_back({first + last_edge(snapshot->length), first + std::min(n, snapshot->length), &*snapshot});
+  }
+}
+
+void PrefixTree::use(const Snapshot& snapshot) {
+  for (const auto& it : snapshot.node->snapshots) {
+    if (&*it != &snapshot) continue;
+    it->used = now_;
+    snapshots_.splice(snapshots_.begin(), snapshots_, it);
+  }
+  touch(snapshot.node);
 }
 
 PrefixTree::Match PrefixTree::find(const CacheKey& key, std::span<const TokenId> tokens) {
+  ++now_;
   Match match;
   const auto root = roots_.find(key);
   if (root == roots_.end()) return match;
   Node* node = &root->second;
-  while (!tokens.empty()) {
+  while (true) {
     const auto run = tokens.first(std::min<size_t>(tokens.size(), kPageTokens));
+    if (!snapshots_.empty()) add_reaches(*node, run, match.tokens, match.reaches);
     const auto [child, n] = closest(*node, run);
     if (child == nullptr) break;
     match.path.push_back(child);
@@ -61,17 +87,35 @@ PrefixTree::Match PrefixTree::find(const CacheKey& key, std::span<const TokenId>
 PrefixTree::Node* PrefixTree::add_child(Node& parent, std::span<const TokenId> run) {
   auto owned = std::make_unique<Node>();
   Node* node = owned.get();
-  node->pages.resize(store_.n_groups());
+  node->pages.resize(n_groups_);
   node->parent = &parent;
   node->in_parent = parent.children.emplace(std::vector<TokenId>(run.begin(), run.end()), node).first;
   node->in_order = order_.insert(order_.end(), std::move(owned));
   return node;
 }
 
+void PrefixTree::add_snapshot(Node& node, int64_t length, std::byte* record, int64_t now_at) {
+  std::erase_if(node.snapshots, [&](const auto& other) {
+    if (other->length > length || other->length < last_edge(length)) return false;
+    store_.drop(n_groups_, other->record, Holder::kTree);
+    snapshots_.erase(other);
+    return true;
+  });
+  store_.hold(n_groups_, record, Holder::kTree);
+  Snapshot& snapshot = snapshots_.emplace_front();
+  snapshot.record = record;
+  snapshot.now_at = now_at;
+  snapshot.node = &node;
+  snapshot.length = length;
+  snapshot.used = now_;
+  node.snapshots.push_back(snapshots_.begin());
+}
+
 void PrefixTree::insert(const CacheKey& key, std::span<const TokenId> tokens,
-                        const std::vector<std::vector<std::byte*>>& pages) {
-  // A leaf without any page would only take up room.
-  while (!tokens.empty()) {
+                        const std::vector<std::vector<std::byte*>>& pages, std::byte* record, int64_t now_at) {
+  ++now_;
+  // A leaf without any page or record would only take up room.
+  while (record == nullptr && !tokens.empty()) {
     const size_t last = (tokens.size() - 1) / kPageTokens;
     if (std::any_of(pages.begin(), pages.end(), [&](const auto& group) { return group[last] != nullptr; })) break;
     tokens = tokens.first(last * kPageTokens);
@@ -86,8 +130,12 @@ void PrefixTree::insert(const CacheKey& key, std::span<const TokenId> tokens,
     const bool known = near != nullptr && n == static_cast<int64_t>(run.size());
     if (!known) {
       child = add_child(*node, run);
-      // A leaf whose run this one continues says nothing more.
-      if (near != nullptr && n == static_cast<int64_t>(near->in_parent->first.size())) remove(near);
+      // A leaf whose run this one continues says nothing more but for its snapshots.
+      if (near != nullptr && n == static_cast<int64_t>(near->in_parent->first.size())) {
+        std::swap(child->snapshots, near->snapshots);
+        for (const auto& snapshot : child->snapshots) snapshot->node = child;
+        remove(near);
+      }
     }
     // The page of a longer run holds rows that this sequence may not have, so only equal runs fill each other's gaps.
     if (child->in_parent->first.size() == run.size()) {
@@ -99,7 +147,22 @@ void PrefixTree::insert(const CacheKey& key, std::span<const TokenId> tokens,
     }
     node = child;
   }
+  if (record != nullptr)
+    add_snapshot(*node, static_cast<int64_t>((tokens.size() - 1) % kPageTokens) + 1, record, now_at);
   touch(node);
+}
+
+void PrefixTree::drop(std::list<Snapshot>::iterator snapshot) {
+  Node* node = snapshot->node;
+  store_.drop(n_groups_, snapshot->record, Holder::kTree);
+  std::erase(node->snapshots, snapshot);
+  snapshots_.erase(snapshot);
+  if (useless(*node)) remove(node);
+}
+
+bool PrefixTree::useless(const Node& node) {
+  return node.children.empty() && node.snapshots.empty() &&
+         std::all_of(node.pages.begin(), node.pages.end(), [](std::byte* page) { return page == nullptr; });
 }
 
 void PrefixTree::remove(Node* leaf) {
@@ -108,17 +171,18 @@ void PrefixTree::remove(Node* leaf) {
     for (size_t g = 0; g < leaf->pages.size(); ++g) {
       if (leaf->pages[g] != nullptr) store_.drop(g, leaf->pages[g], Holder::kTree);
     }
+    for (const auto& snapshot : leaf->snapshots) {
+      store_.drop(n_groups_, snapshot->record, Holder::kTree);
+      snapshots_.erase(snapshot);
+    }
     Node* parent = leaf->parent;
     parent->children.erase(leaf->in_parent);
     order_.erase(leaf->in_order);
-    if (!parent->children.empty()) return;
     if (parent->parent == nullptr) {
-      std::erase_if(roots_, [&](const auto& root) { return &root.second == parent; });
+      if (parent->children.empty()) std::erase_if(roots_, [&](const auto& root) { return &root.second == parent; });
       return;
     }
-    // The same holds for a parent that is a leaf now.
-    if (std::any_of(parent->pages.begin(), parent->pages.end(), [](std::byte* page) { return page != nullptr; }))
-      return;
+    if (!useless(*parent)) return;
     leaf = parent;
   }
 }
@@ -132,14 +196,17 @@ bool PrefixTree::frees_a_page(const Node& leaf) const {
   return false;
 }
 
-bool PrefixTree::forget_one() {
-  if (order_.empty()) return false;
-  Node* victim = order_.back().get();
-  for (auto node = order_.rbegin(); node != order_.rend(); ++node) {
-    if (!(*node)->children.empty() || !frees_a_page(**node)) continue;
-    victim = node->get();
-    break;
+bool PrefixTree::forget_one(uint64_t before) {
+  Node* victim = nullptr;
+  for (auto node = order_.rbegin(); node != order_.rend() && victim == nullptr; ++node)
+    if ((*node)->children.empty() && frees_a_page(**node)) victim = node->get();
+  if (!snapshots_.empty() && (victim == nullptr || snapshots_.back().used < victim->used)) {
+    if (snapshots_.back().used >= before) return false;
+    drop(std::prev(snapshots_.end()));
+    return true;
   }
+  if (victim == nullptr && !order_.empty()) victim = order_.back().get();
+  if (victim == nullptr || victim->used >= before) return false;
   remove(victim);
   return true;
 }
@@ -150,6 +217,7 @@ void PrefixTree::list(std::vector<std::vector<PageStore::Held>>& held_by_group) 
       if (node->pages[g] != nullptr) held_by_group[g].push_back({node->pages[g], Holder::kTree});
     }
   }
+  for (const Snapshot& snapshot : snapshots_) held_by_group[n_groups_].push_back({snapshot.record, Holder::kTree});
 }
 
 }  // namespace godwit

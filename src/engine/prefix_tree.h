@@ -27,10 +27,22 @@ struct CacheKey {
 };
 
 /// Each node is a run of up to 64 tokens that begins at a page's start, with the page of every group that holds their
-/// rows (null: it was gone behind a window). Only leaves are shorter than 64, and no child's run begins with another's.
-/// The tree holds its pages (Holder::kTree). Its nodes are kept in the order of their last use.
+/// rows (null: it was gone behind a window), and snapshots of the record after some of them. Only leaves are shorter
+/// than 64, and no child's run begins with another's. The tree holds its pages and records (Holder::kTree). Nodes and
+/// snapshots are kept in the order of their last use, each apart: a snapshot that a longer one made needless sinks.
 class PrefixTree {
  public:
+  struct Node;
+  /// A record as it was after some tokens; within a chunk of kEdgeTokens the longest serves for all.
+  struct Snapshot {
+    std::byte* record;
+    int64_t now_at;  // as SequenceState's
+   private:
+    friend class PrefixTree;
+    Node* node = nullptr;
+    int64_t length = 0;  // tokens of the node's run
+    uint64_t used = 0;
+  };
   struct Node {
     std::vector<std::byte*> pages;  // by group
    private:
@@ -44,27 +56,41 @@ class PrefixTree {
     Node* parent = nullptr;        // a root, or another node; null for roots
     Children::iterator in_parent;  // holds the run
     std::list<std::unique_ptr<Node>>::iterator in_order;
+    std::vector<std::list<Snapshot>::iterator> snapshots;
+    uint64_t used = 0;
   };
 
-  explicit PrefixTree(PageStore& store) : store_(store) {}
+  /// The store's groups [0, n_groups) are of pages; group n_groups, where there is one, is of records.
+  PrefixTree(PageStore& store, size_t n_groups) : store_(store), n_groups_(n_groups) {}
   ~PrefixTree();
   PrefixTree(const PrefixTree&) = delete;
   PrefixTree& operator=(const PrefixTree&) = delete;
 
+  /// From this record any of the positions [first, last] can be had. The tokens before `last` are those of the match.
+  struct Reach {
+    int64_t first, last;
+    const Snapshot* snapshot;
+  };
   /// The longest common prefix of `tokens` with what is remembered under the key.
   struct Match {
     int64_t tokens = 0;
     std::vector<const Node*> path;  // node i has the page of positions [64 i, 64 i + 64), as far as `tokens` reaches
+    std::vector<Reach> reaches;
   };
-  /// Counts as a use of the nodes.
+  /// Counts as a use of the nodes, not of the snapshots.
   Match find(const CacheKey& key, std::span<const TokenId> tokens);
+  void use(const Snapshot& snapshot);
 
-  /// Remembers `tokens`, whose rows lie in pages[group][i]; null pages are gaps, which a later call may fill.
-  void insert(const CacheKey& key, std::span<const TokenId> tokens, const std::vector<std::vector<std::byte*>>& pages);
+  /// Remembers `tokens`, whose rows lie in pages[group][i]; null pages are gaps, which a later call may fill. `record`,
+  /// unless null, is the record after them, and replaces shorter ones of the same chunk.
+  void insert(const CacheKey& key, std::span<const TokenId> tokens, const std::vector<std::vector<std::byte*>>& pages,
+              std::byte* record, int64_t now_at);
 
-  /// Forgets the least recently used leaf of which a page becomes free, or if there is none, the least recently used.
-  /// False when nothing is remembered.
-  bool forget_one();
+  /// Forgets what was used least recently: a snapshot, or a leaf of which a page becomes free, or if there is none, any
+  /// leaf. False when nothing is remembered that was last used before `before`, a value of now().
+  bool forget_one(uint64_t before = UINT64_MAX);
+  /// Grows with every find and insert.
+  uint64_t now() const { return now_; }
 
   /// Appends all that the tree holds, by group.
   void list(std::vector<std::vector<PageStore::Held>>& held_by_group) const;
@@ -74,12 +100,20 @@ class PrefixTree {
   static std::pair<Node*, int64_t> closest(Node& node, std::span<const TokenId> run);
   Node* add_child(Node& parent, std::span<const TokenId> run);
   void touch(Node* node);
+  void add_reaches(const Node& node, std::span<const TokenId> run, int64_t first, std::vector<Reach>& reaches) const;
+  void add_snapshot(Node& node, int64_t length, std::byte* record, int64_t now_at);
+  void drop(std::list<Snapshot>::iterator snapshot);
+  /// Whether it has no reason to be there.
+  static bool useless(const Node& node);
   void remove(Node* leaf);
   bool frees_a_page(const Node& leaf) const;
 
   PageStore& store_;
+  size_t n_groups_;
+  uint64_t now_ = 0;
   std::map<CacheKey, Node> roots_;
   std::list<std::unique_ptr<Node>> order_;  // most recent first; a node always stands before its children
+  std::list<Snapshot> snapshots_;           // most recent first
 };
 
 }  // namespace godwit

@@ -76,7 +76,7 @@ void Runner::step(std::span<const Feed> feeds, Want want, const Sink& sink) {
       i += run;
     }
   });
-  for (const Feed& f : feeds) f.state->absorbed += static_cast<int64_t>(f.tokens.size());
+  for (const Feed& f : feeds) f.state->advance(static_cast<int64_t>(f.tokens.size()));
 }
 
 }  // namespace godwit

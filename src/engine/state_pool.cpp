@@ -21,24 +21,19 @@ int64_t first_read(int64_t window, int64_t position) { return std::max<int64_t>(
 std::vector<int64_t> page_bytes(const StateLayout& layout) {
   std::vector<int64_t> bytes;
   for (const StateGroup& group : layout.groups) bytes.push_back(group.page_bytes);
+  if (layout.record_bytes > 0) bytes.push_back(layout.record_bytes);
   return bytes;
-}
-
-std::vector<int64_t> windows(const StateLayout& layout) {
-  std::vector<int64_t> list;
-  for (const StateGroup& group : layout.groups) list.push_back(group.window);
-  return list;
 }
 
 }  // namespace
 
 StatePool::StatePool(const StateLayout& layout, int64_t budget_bytes, int64_t chunk)
-    : windows_(windows(layout)), chunk_(chunk), store_(page_bytes(layout), budget_bytes), tree_(store_) {
+    : layout_(layout), chunk_(chunk), store_(page_bytes(layout), budget_bytes), tree_(store_, layout.groups.size()) {
   CHECK(chunk > 0, "a chunk of {} tokens", chunk);
 }
 
 int64_t StatePool::bytes_for(const StateLayout& layout, int64_t tokens, int64_t chunk) {
-  int64_t bytes = 0;
+  int64_t bytes = PageStore::rounded(layout.record_bytes);
   for (const StateGroup& group : layout.groups) {
     int64_t pages = static_cast<int64_t>(pages_of(tokens));
     // So many rows begin and end inside a page.
@@ -52,8 +47,8 @@ int64_t StatePool::bytes_for(const StateLayout& layout, int64_t tokens, int64_t 
 int64_t StatePool::slack() const { return std::max(chunk_, kLeastSlack); }
 
 int64_t StatePool::first_kept(size_t group, int64_t absorbed, int64_t tokens) const {
-  if (windows_[group] == 0) return 0;
-  return std::max<int64_t>(0, std::min(absorbed + tokens - slack(), absorbed) - windows_[group]);
+  if (window(group) == 0) return 0;
+  return std::max<int64_t>(0, std::min(absorbed + tokens - slack(), absorbed) - window(group));
 }
 
 // ---------------------------------------------------------------- reserve
@@ -66,7 +61,7 @@ bool StatePool::last_page_shared(size_t group, const SequenceState& state, bool 
 }
 
 int64_t StatePool::bytes_needed(const SequenceState& state, int64_t tokens, bool copy_remembered) const {
-  int64_t bytes = 0;
+  int64_t bytes = state.record == nullptr ? record_bytes() : 0;
   for (size_t g = 0; g < n_groups(); ++g) {
     const size_t has = state.pages[g].size(), needs = pages_of(state.absorbed + tokens);
     const size_t pages = (needs > has ? needs - has : 0) + (last_page_shared(g, state, copy_remembered) ? 1 : 0);
@@ -121,6 +116,11 @@ bool StatePool::reserve(SequenceState& state, int64_t tokens) {
     }
     while (state.pages[g].size() < pages_of(state.absorbed + tokens)) state.pages[g].push_back(store_.acquire(g));
   }
+  if (has_records() && state.record == nullptr) {
+    CHECK(state.absorbed == 0, "{} tokens absorbed without a record", state.absorbed);
+    state.record = store_.acquire(record_group());
+    std::memset(state.record, 0, static_cast<size_t>(record_bytes()));
+  }
   return true;
 }
 
@@ -134,9 +134,10 @@ std::byte* StatePool::copy_of(size_t group, const std::byte* page) {
 
 int64_t StatePool::rewind(SequenceState& state, int64_t to) {
   CHECK(to >= 0 && to <= state.absorbed, "rewind of {} tokens to {}", state.absorbed, to);
+  if (has_records() && to < last_edge(state.absorbed)) to = 0;
   for (size_t g = 0; g < state.pages.size(); ++g) {
     // Pages of a windowed group are there without gaps up to the last.
-    if (windows_[g] > 0 && to > 0 && state.pages[g][page_of(std::min(first_read(windows_[g], to), to - 1))] == nullptr)
+    if (window(g) > 0 && to > 0 && state.pages[g][page_of(std::min(first_read(window(g), to), to - 1))] == nullptr)
       to = 0;
   }
   for (size_t g = 0; g < state.pages.size(); ++g) {
@@ -145,7 +146,25 @@ int64_t StatePool::rewind(SequenceState& state, int64_t to) {
       state.pages[g].pop_back();
     }
   }
+  if (has_records() && to > 0) set_back(state.record, state.now_at, to);
+  if (state.record != nullptr && to == 0) {
+    store_.drop(record_group(), state.record, Holder::kSequence);
+    state.record = nullptr;
+    state.now_at = 0;
+  }
   return state.absorbed = to;
+}
+
+void StatePool::set_back(std::byte* record, int64_t& now_at, int64_t to) const {
+  if (now_at <= to) return;
+  for (const auto& place : layout_.places) {
+    for (const PlacedPart& p : place) {
+      if (p.part.keep == Keep::kNow)
+        std::memcpy(record + p.offset, record + p.edge_offset,
+                    static_cast<size_t>(p.part.shape.count()) * sizeof(float));
+    }
+  }
+  now_at = last_edge(to);
 }
 
 void StatePool::release(SequenceState& state) {
@@ -155,11 +174,17 @@ void StatePool::release(SequenceState& state) {
 
 std::optional<SequenceState> StatePool::fork(const SequenceState& state) {
   const bool partly = state.absorbed % kPageTokens != 0;
-  int64_t bytes = 0;
+  int64_t bytes = state.absorbed > 0 ? record_bytes() : 0;
   for (size_t g = 0; partly && g < n_groups(); ++g) bytes += store_.page_bytes(g);
   if (!make_room(bytes)) return std::nullopt;
-  SequenceState copy{.absorbed = state.absorbed, .rope_length = state.rope_length, .pages = {}};
+  SequenceState copy;
+  copy.absorbed = state.absorbed;
+  copy.rope_length = state.rope_length;
   copy.pages.resize(n_groups());
+  if (has_records() && state.absorbed > 0) {
+    copy.record = copy_of(record_group(), state.record);
+    copy.now_at = state.now_at;
+  }
   for (size_t g = 0; g < state.pages.size(); ++g) {
     for (size_t i = 0; i < pages_of(state.absorbed); ++i) {
       std::byte* page = state.pages[g][i];
@@ -179,21 +204,58 @@ std::optional<SequenceState> StatePool::fork(const SequenceState& state) {
 void StatePool::remember(const SequenceState& state, std::span<const TokenId> tokens, const CacheKey& key) {
   CHECK(static_cast<int64_t>(tokens.size()) <= state.absorbed, "{} tokens to remember, {} absorbed", tokens.size(),
         state.absorbed);
-  tree_.insert(key, tokens, state.pages);
+  int64_t now_at = 0;
+  std::byte* record = snapshot(state, tokens, key, now_at);
+  tree_.insert(key, tokens, state.pages, record, now_at);
+  if (record != nullptr) store_.drop(record_group(), record, Holder::kSequence);
 }
 
-int64_t StatePool::usable(const PrefixTree::Match& match) const {
-  int64_t length = match.tokens;
-  for (bool whole = false; !whole && length > 0;) {
-    whole = true;
-    for (size_t g = 0; g < n_groups() && whole; ++g) {
-      const size_t first = windows_[g] == 0 ? 0 : page_of(std::min(first_read(windows_[g], length), length - 1));
-      for (size_t i = pages_of(length); i > first && whole; --i) {
+std::byte* StatePool::snapshot(const SequenceState& state, std::span<const TokenId> tokens, const CacheKey& key,
+                               int64_t& now_at) {
+  const auto to = static_cast<int64_t>(tokens.size());
+  if (!has_records() || to == 0 || to < last_edge(state.absorbed)) return nullptr;
+  // Looking for them is a use: what is known of these tokens is not forgotten below.
+  for (const PrefixTree::Reach& reach : tree_.find(key, tokens).reaches) {
+    if (reach.last != to) continue;
+    tree_.use(*reach.snapshot);
+    return nullptr;
+  }
+  if (store_.free_bytes() + store_.cached_bytes() < record_bytes()) return nullptr;
+  while (store_.free_bytes() < record_bytes())
+    if (!tree_.forget_one(tree_.now())) return nullptr;
+  std::byte* copy = copy_of(record_group(), state.record);
+  now_at = state.now_at;
+  set_back(copy, now_at, to);
+  return copy;
+}
+
+int64_t StatePool::whole(const PrefixTree::Match& match, int64_t length) const {
+  for (bool found = false; !found && length > 0;) {
+    found = true;
+    for (size_t g = 0; g < n_groups() && found; ++g) {
+      const size_t first = window(g) == 0 ? 0 : page_of(std::min(first_read(window(g), length), length - 1));
+      for (size_t i = pages_of(length); i > first && found; --i) {
         if (match.path[i - 1]->pages[g] != nullptr) continue;
         length = static_cast<int64_t>(i - 1) * kPageTokens;  // nothing that reads this page
-        whole = false;
+        found = false;
       }
     }
+  }
+  return length;
+}
+
+int64_t StatePool::usable(const PrefixTree::Match& match, const PrefixTree::Snapshot*& snapshot) const {
+  int64_t length = whole(match, match.tokens);
+  while (has_records() && length > 0) {
+    int64_t best = 0;
+    for (const PrefixTree::Reach& reach : match.reaches) {
+      const int64_t reached = std::min(reach.last, length);
+      if (reach.first > length || reached <= best) continue;
+      best = reached;
+      snapshot = reach.snapshot;
+    }
+    if (best == length) break;
+    length = whole(match, best);
   }
   return length;
 }
@@ -203,7 +265,10 @@ SequenceState StatePool::resume(std::span<const TokenId> tokens, const CacheKey&
   state.pages.resize(n_groups());
   if (tokens.size() < 2) return state;
   const PrefixTree::Match match = tree_.find(key, tokens.first(tokens.size() - 1));
-  state.absorbed = usable(match);
+  const PrefixTree::Snapshot* found = nullptr;
+  const int64_t length = usable(match, found);
+  if (length == 0) return state;
+  state.absorbed = length;
   for (size_t g = 0; g < n_groups(); ++g) {
     state.pages[g].assign(pages_of(state.absorbed), nullptr);
     const size_t first = page_of(first_kept(g, state.absorbed, 0));
@@ -213,14 +278,30 @@ SequenceState StatePool::resume(std::span<const TokenId> tokens, const CacheKey&
     }
   }
   // What is held survives when the tree forgets it while room is made for the copies.
+  if (has_records()) {
+    tree_.use(*found);
+    const PrefixTree::Snapshot kept = *found;
+    store_.hold(record_group(), kept.record, Holder::kSequence);
+    if (make_room(record_bytes())) {
+      state.record = copy_of(record_group(), kept.record);
+      state.now_at = kept.now_at;
+      set_back(state.record, state.now_at, length);
+    }
+    store_.drop(record_group(), kept.record, Holder::kSequence);
+    if (state.record == nullptr) {
+      rewind(state, 0);
+      return state;
+    }
+  }
   if (state.absorbed % kPageTokens != 0 && !reserve(state, 0))
     rewind(state, state.absorbed / kPageTokens * kPageTokens);
   return state;
 }
 
 void StatePool::check(std::span<const SequenceState* const> live) const {
-  std::vector<std::vector<PageStore::Held>> held(n_groups());
+  std::vector<std::vector<PageStore::Held>> held(store_.n_groups());
   for (const SequenceState* state : live) {
+    if (state->record != nullptr) held[record_group()].push_back({state->record, Holder::kSequence});
     for (size_t g = 0; g < state->pages.size(); ++g) {
       for (const std::byte* page : state->pages[g]) {
         if (page != nullptr) held[g].push_back({page, Holder::kSequence});

@@ -1,5 +1,5 @@
-// StatePool: the memory of all sequences. It gives them pages, takes them back behind windows, shares them between
-// sequences with a common prefix, and remembers prefixes for requests to come as long as nobody needs the room.
+// StatePool: the memory of all sequences. It gives them pages and records, takes pages back behind windows, shares them
+// between sequences with a common prefix, and remembers prefixes for requests to come as long as nobody needs the room.
 #pragma once
 
 #include <cstdint>
@@ -14,42 +14,53 @@
 namespace godwit {
 
 /// One engine's pool; for its thread only. A SequenceState starts empty, as `SequenceState{}`, and must be released
-/// before it goes away. After a step the caller adds the step's tokens to `absorbed`; everything else is changed here
-/// only.
+/// before it goes away. After a step the caller advances it by the step's tokens; everything else is changed here only.
 ///
 /// A page with free rows is written by one sequence alone: fork and resume copy such a page, and reserve does so when
 /// the page is still remembered, or shared since a rewind. A state is written in [absorbed, absorbed + tokens) of the
 /// last reserve, nowhere else.
+///
+/// Where a model keeps a record, each sequence has one of its own: zeroed when it gets it, filled with 0xff (NaN) in
+/// debug builds when it lets it go. Remembering copies it (a snapshot), resuming copies it back.
 class StatePool {
  public:
   /// `chunk`: most tokens that a step absorbs of one sequence. The budget is a hard limit of all pages together; memory
   /// is taken when pages are first used. Throws Error (kMemory) when the system refuses the address space.
   StatePool(const StateLayout& layout, int64_t budget_bytes, int64_t chunk);
 
+  /// While the budget allows, a prompt should be remembered at least every so many tokens, as a state with records can
+  /// only go on from where it was: so steps should end at multiples of this. 0: no matter (no records).
+  int64_t snapshot_every() const { return has_records() ? 256 : 0; }
+
   /// Most bytes that a sequence of up to `tokens` tokens takes, when reserve is called for at most `chunk` at a time.
   static int64_t bytes_for(const StateLayout& layout, int64_t tokens, int64_t chunk);
 
-  /// Makes room for positions [absorbed, absorbed + tokens) in every group, at the cost of remembered prefixes where
-  /// need be. Behind a window it lets pages go: what remains when the tokens are absorbed is window + max(chunk, 256)
-  /// rows, in whole pages, and during the step always the window. False: full; then nothing has changed.
+  /// Makes room for positions [absorbed, absorbed + tokens) in every group, and for a record, at the cost of remembered
+  /// prefixes where need be. Behind a window it lets pages go: what remains when the tokens are absorbed is window +
+  /// max(chunk, 256) rows, in whole pages, and during the step always the window. False: full; then nothing has
+  /// changed.
   bool reserve(SequenceState& state, int64_t tokens);
 
   /// Takes back absorbed tokens, so that at most `to` remain, and what was reserved beyond. Returns how many remain:
-  /// `to`, unless a window needs rows that are gone, then 0. Within max(chunk, 256) tokens of the most that was
-  /// reserved for it is always `to`. From 0, what is remembered of the sequence's tokens can be had from resume.
+  /// `to`, unless a window needs rows that are gone, or there is a record and its last edge lies after `to`; then 0.
+  /// Within max(chunk, 256) tokens of the most that was reserved for it is always `to` but for the record. From 0, what
+  /// is remembered of the sequence's tokens can be had from resume.
   int64_t rewind(SequenceState& state, int64_t to);
 
-  /// A second sequence with the same past: shares full pages, copies one that is partly filled. nullopt: full.
+  /// A second sequence with the same past: shares full pages, copies one that is partly filled, and the record.
+  /// nullopt: full.
   std::optional<SequenceState> fork(const SequenceState& state);
 
   /// A state that has absorbed the longest remembered prefix of `tokens` from which every part can go on: behind it
-  /// each window is there whole. Never all of `tokens`: at least the last is left to compute, as its logits are wanted.
-  /// A page that matches in part is copied, unless there is no room. Empty when nothing is found. The caller sets
+  /// each window is there whole, and a snapshot is of it or of up to 31 tokens more, in the same chunk. Never all of
+  /// `tokens`: at least the last is left to compute, as its logits are wanted. A page that matches in part is copied,
+  /// unless there is no room. Empty when nothing is found, or there is no room for a record. The caller sets
   /// rope_length.
   SequenceState resume(std::span<const TokenId> tokens, const CacheKey& key);
 
   /// Remembers the state after `tokens`, the first of those that it absorbed (all of them, or fewer). Shares its pages
-  /// and takes no further memory from the budget.
+  /// and takes no further memory from the budget but for a snapshot, where a record reaches back to there: it is kept
+  /// when there is room, or can be made by forgetting what was not used since.
   void remember(const SequenceState& state, std::span<const TokenId> tokens, const CacheKey& key);
 
   /// Gives everything back. The state is empty then and may be used again.
@@ -66,7 +77,11 @@ class StatePool {
   void check(std::span<const SequenceState* const> live) const;
 
  private:
-  size_t n_groups() const { return windows_.size(); }
+  size_t n_groups() const { return layout_.groups.size(); }
+  int64_t window(size_t group) const { return layout_.groups[group].window; }
+  bool has_records() const { return layout_.record_bytes > 0; }
+  size_t record_group() const { return n_groups(); }
+  int64_t record_bytes() const { return has_records() ? store_.page_bytes(record_group()) : 0; }
   int64_t slack() const;
   /// The first position whose row is kept when a step takes the state from `absorbed` to `absorbed + tokens`.
   int64_t first_kept(size_t group, int64_t absorbed, int64_t tokens) const;
@@ -78,10 +93,19 @@ class StatePool {
   /// Forgets prefixes until so many bytes are free; false when not even all of them are enough, and then keeps them.
   bool make_room(int64_t bytes);
   std::byte* copy_of(size_t group, const std::byte* page);
-  /// The longest prefix of the match with every window whole.
-  int64_t usable(const PrefixTree::Match& match) const;
+  /// Makes a record in which the values of now stand at now_at one in which they stand at `to` or its edge: `to` lies
+  /// in the same chunk.
+  void set_back(std::byte* record, int64_t& now_at, int64_t to) const;
+  /// A copy of the state's record as after `to` tokens for the tree, or null when it does not reach back to there, the
+  /// tree has it, or there is no room.
+  std::byte* snapshot(const SequenceState& state, std::span<const TokenId> tokens, const CacheKey& key,
+                      int64_t& now_at);
+  /// The longest prefix of the match, of at most `length` tokens, with every window whole.
+  int64_t whole(const PrefixTree::Match& match, int64_t length) const;
+  /// The same with a snapshot from which it can go on; `snapshot` gets it.
+  int64_t usable(const PrefixTree::Match& match, const PrefixTree::Snapshot*& snapshot) const;
 
-  std::vector<int64_t> windows_;  // by group; 0: none
+  StateLayout layout_;
   int64_t chunk_;
   PageStore store_;
   PrefixTree tree_;

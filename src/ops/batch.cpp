@@ -34,6 +34,13 @@ Step::Step(Context& cx, const Batch& b, const StateLayout& l, const std::vector<
   }
   CHECK(next == static_cast<int32_t>(batch.tokens.size()), "rows cover {} of {} tokens", next, batch.tokens.size());
 
+  for (const Row& row : batch.rows) {
+    if (cx.dry || layout.record_bytes == 0) continue;
+    const SequenceState& s = *row.state;
+    CHECK(s.record != nullptr && (s.now_at == row.past || s.now_at == last_edge(row.past)),
+          "{} tokens before the row, a record as of {}", row.past, s.record == nullptr ? -1 : s.now_at);
+  }
+
   for (size_t g = 0; g < layout.groups.size(); ++g) {
     std::vector<KvRow>& rows = rows_.emplace_back();
     for (const Row& row : batch.rows) {
@@ -64,6 +71,21 @@ Step::Step(Context& cx, const Batch& b, const StateLayout& l, const std::vector<
     }
     tables_.push_back(table);
   }
+}
+
+float* StepInput::in_record(const Row& row, size_t part, bool at_edge) const {
+  const PlacedPart& p = step.layout.places[static_cast<size_t>(place)][part];
+  DCHECK(p.part.keep != Keep::kPerToken && (!at_edge || p.part.keep != Keep::kSinceEdge), "part {}", p.part.name);
+  return reinterpret_cast<float*>(row.state->record + (at_edge ? p.edge_offset : p.offset));
+}
+
+float* StepInput::now(const Row& row, size_t part) const { return in_record(row, part, false); }
+
+float* StepInput::edge(const Row& row, size_t part) const { return in_record(row, part, true); }
+
+float* StepInput::since_edge(const Row& row, size_t part, int64_t position) const {
+  const int64_t width = step.layout.places[static_cast<size_t>(place)][part].part.shape.count();
+  return in_record(row, part, false) + position % kEdgeTokens * width;
 }
 
 }  // namespace godwit

@@ -68,6 +68,16 @@ struct StepInput {
   const Step& step;
   int32_t place = 0;
   StepInput at(int32_t other) const { return {step, other}; }
+
+  /// The memory of the place's part number `part` in the record of a row's sequence; not in a dry pass. A mixer first
+  /// takes in since_edge rows [row.state->now_at, row.past) again where it has values as of now; then for each token it
+  /// writes its row and computes, and where position + 1 is an edge it moves the values as of the edge.
+  float* now(const Row& row, size_t part) const;                           // kNow
+  float* edge(const Row& row, size_t part) const;                          // kNow, kEdge
+  float* since_edge(const Row& row, size_t part, int64_t position) const;  // kSinceEdge: the row of a position
+
+ private:
+  float* in_record(const Row& row, size_t part, bool at_edge) const;
 };
 
 }  // namespace godwit

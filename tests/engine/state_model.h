@@ -13,9 +13,16 @@ namespace godwit {
 
 inline constexpr int64_t kRowBytes = 16;
 
-inline StateLayout layout_of(std::vector<int64_t> windows, int64_t page_bytes = 4096) {
+enum RecordParts : size_t { kNowPart, kEdgePart, kRowsPart };  // of place 0
+
+/// Groups of the given windows, and perhaps a record of less than 4096 bytes with a part of each kind, 8 bytes each.
+inline StateLayout layout_of(std::vector<int64_t> windows, bool record = false, int64_t page_bytes = 4096) {
   StateLayout layout;
   for (int64_t window : windows) layout.groups.push_back({window, page_bytes});
+  if (record)
+    layout.add_place({{.name = "now", .keep = Keep::kNow, .shape = {2}, .dtype = DType::kF32},
+                      {.name = "edge", .keep = Keep::kEdge, .shape = {2}, .dtype = DType::kF32},
+                      {.name = "rows", .keep = Keep::kSinceEdge, .shape = {2}, .dtype = DType::kF32}});
   return layout;
 }
 
@@ -44,6 +51,56 @@ struct Sequence {
     std::byte* page = state.pages[group][static_cast<size_t>(position / kPageTokens)];
     return page == nullptr ? nullptr : page + position % kPageTokens * kRowBytes;
   }
+  /// A value in the record: a part's, as of now or (at_edge) of the last edge, or a position's row.
+  std::byte* in_record(RecordParts part, bool at_edge = false, int64_t position = 0) const {
+    static const StateLayout layout = layout_of({}, true);
+    const PlacedPart& p = layout.places[0][part];
+    return state.record + (at_edge ? p.edge_offset : p.offset) + position % kEdgeTokens * 8;
+  }
+  static uint64_t load(const std::byte* from) {
+    uint64_t value;
+    std::memcpy(&value, from, 8);
+    return value;
+  }
+  static uint64_t next(uint64_t h, uint64_t id) { return mix64(h ^ (id + 1)); }
+  /// As a recurrence with a value of now and one of the edge: both are the same function of the tokens before.
+  void write_record() {
+    const auto step = [&](int64_t position) {
+      const uint64_t h = next(load(in_record(kNowPart)), load(in_record(kRowsPart, false, position)));
+      std::memcpy(in_record(kNowPart), &h, 8);
+    };
+    for (int64_t i = state.now_at; i < state.absorbed; ++i) step(i);
+    for (int64_t i = state.absorbed; i < static_cast<int64_t>(tokens.size()); ++i) {
+      const auto id = static_cast<uint64_t>(tokens[static_cast<size_t>(i)]);
+      std::memcpy(in_record(kRowsPart, false, i), &id, 8);
+      step(i);
+      if ((i + 1) % kEdgeTokens != 0) continue;
+      std::memcpy(in_record(kNowPart, true), in_record(kNowPart), 8);
+      uint64_t h = load(in_record(kEdgePart));
+      for (int64_t j = 0; j < kEdgeTokens; ++j) h = next(h, load(in_record(kRowsPart, false, j)));
+      std::memcpy(in_record(kEdgePart), &h, 8);
+    }
+  }
+  void verify_record() const {
+    uint64_t h = 0;  // what a fresh record holds
+    const int64_t edge = last_edge(state.absorbed);
+    ASSERT_TRUE(state.now_at == state.absorbed || state.now_at == edge) << state.now_at << " of " << state.absorbed;
+    for (int64_t i = 0; i <= state.absorbed; ++i) {
+      if (i == edge) {
+        ASSERT_EQ(load(in_record(kNowPart, true)), h) << i;
+        ASSERT_EQ(load(in_record(kEdgePart)), h) << i;
+      }
+      if (i == state.now_at) {
+        ASSERT_EQ(load(in_record(kNowPart)), h) << i;
+      }
+      if (i == state.absorbed) break;
+      const auto id = static_cast<uint64_t>(tokens[static_cast<size_t>(i)]);
+      if (i >= edge) {
+        ASSERT_EQ(load(in_record(kRowsPart, false, i)), id) << i;
+      }
+      h = next(h, id);
+    }
+  }
   /// Reserves, and then writes as a step does; false when the pool is full.
   bool feed(StatePool& pool, const std::vector<TokenId>& more) {
     if (!pool.reserve(state, static_cast<int64_t>(more.size()))) return false;
@@ -57,12 +114,14 @@ struct Sequence {
         }
       }
     }
-    state.absorbed = static_cast<int64_t>(tokens.size());
+    if (state.record != nullptr) write_record();
+    state.advance(static_cast<int64_t>(more.size()));
     return true;
   }
   /// What the next token would read is all there, and everything that is there is right.
   void verify(const std::vector<int64_t>& windows) const {
     ASSERT_EQ(state.absorbed, static_cast<int64_t>(tokens.size()));
+    if (state.record != nullptr) verify_record();
     const auto h = hashes();
     for (size_t g = 0; g < state.pages.size(); ++g) {
       const int64_t must = windows[g] == 0 ? 0 : state.absorbed - windows[g] + 1;
