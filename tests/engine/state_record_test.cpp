@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/poison.h"
 #include "engine/state_model.h"
 
 namespace godwit {
@@ -142,7 +143,8 @@ TEST(StateRecord, ASnapshotServesItsChunk) {
     pool.remember(s.state, slice(tokens, 0, 140), s.key);  // served by that one
     pool.remember(s.state, slice(tokens, 0, 100), s.key);  // its record is past
     ASSERT_TRUE(s.feed(pool, slice(tokens, 150, 256)));
-    pool.remember(s.state, s.tokens, s.key);  // 256 only
+    pool.remember(s.state, s.tokens, s.key);               // 256 only
+    pool.remember(s.state, slice(tokens, 0, 240), s.key);  // its edge is past
     pool.release(s.state);
     const int64_t pages = windows.empty() ? 0 : 4;
     EXPECT_EQ(pool.cached_bytes(), (pages + 2) * 4096);
