@@ -16,9 +16,6 @@ if(GODWIT_FUZZ)
   # All code reports which of its branches an input took: that is what guides the fuzzer.
   target_compile_options(godwit_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
-if(GODWIT_FUZZ)
-  target_compile_options(godwit_flags INTERFACE -fsanitize=fuzzer-no-link)  # what the fuzzer steers by
-endif()
 target_link_libraries(godwit_flags INTERFACE Threads::Threads fmt::fmt nlohmann_json::nlohmann_json)
 
 # godwit_layer(NAME [DEPENDS...]): src/NAME/*.cpp (main.cpp apart) as an object library, so that nothing that registers

@@ -57,6 +57,13 @@ StateLayout Model::state_layout(const CacheTypes& types) const {
   return layout;
 }
 
+int64_t Model::rope_choice(int64_t length) const {
+  // No term ever falls, so equal sums mean equal terms.
+  int64_t sum = 0;
+  for (const RopeSpec& rope : ropes_) sum += rope.choice(length);
+  return sum;
+}
+
 void Model::forward(Context& cx, const Batch& batch, const StateLayout& layout, const LogitsSink& sink) const {
   ArenaScope scope(cx.arena);
   const Step step(cx, batch, layout, ropes_);

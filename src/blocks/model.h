@@ -34,6 +34,9 @@ class Model {
   /// Where the state of every place lies, for these cache types. Throws Error (kUsage) when a type does not fit.
   StateLayout state_layout(const CacheTypes& types) const;
 
+  /// Sequences submitted with lengths of equal choice have the same rotary angles (CacheKey::rope).
+  int64_t rope_choice(int64_t length) const;
+
   int64_t d_model() const { return embedding_.width(); }
   int64_t vocab_size() const { return embedding_.rows(); }
   int64_t context_length() const { return context_length_; }

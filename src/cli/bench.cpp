@@ -1,6 +1,5 @@
 // godwit bench: speeds of prefill and decode, interleaved over models and settings, beside the machine's limits.
 #include <algorithm>
-#include <chrono>
 #include <iostream>
 
 #include "audit/limits.h"
@@ -10,6 +9,7 @@
 #include "base/random.h"
 #include "cli/commands.h"
 #include "cli/session.h"
+#include "engine/engine.h"
 
 namespace godwit {
 namespace {
@@ -21,10 +21,6 @@ struct BenchOptions {
   std::string prompt = "512", generate = "128", depth = "0", batch = "1";
   int repeat = 5;
 };
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // One setting of one model, measured again and again.
 struct Point {
@@ -47,33 +43,45 @@ std::vector<TokenId> some_tokens(int64_t n, int64_t vocab, uint64_t key) {
   return ids;
 }
 
-// One sample: every sequence has its own pages, filled to the depth, before the clock starts.
+// Submits a request for each sequence of the batch and waits for all. What comes next must not depend on the weights:
+// experts and windows apart, every token costs the same.
+void answer(Engine& engine, const Point& p, int64_t prompt, int64_t generate, int64_t vocab) {
+  std::vector<Completion> all;
+  for (int64_t s = 0; s < p.batch; ++s) {
+    const auto key = static_cast<uint64_t>(s);
+    Request request;
+    request.prompt = some_tokens(prompt, vocab, key);
+    request.max_tokens = generate;
+    request.tenant = std::to_string(s);  // no two sequences share a page
+    request.cancel = &interrupted();
+    request.choose = [=](std::span<const float>, int64_t position) {
+      return static_cast<TokenId>(random_bits(key, 1, static_cast<uint64_t>(position)) % static_cast<uint64_t>(vocab));
+    };
+    all.push_back(engine.submit(std::move(request)));
+  }
+  for (Completion& completion : all) {
+    while (completion.next()) continue;
+  }
+}
+
+// One sample, in tokens a second of all sequences together. They are first filled to the depth and remembered, so that
+// the requests that count go on from there. For decode, the steps in which all decode count.
 double measure(Runner& runner, const Point& p) {
-  std::vector<SequenceState> states(static_cast<size_t>(p.batch));
   const int64_t vocab = runner.model().vocab_size();
-  for (size_t s = 0; s < states.size(); ++s) {
-    states[s].rope_length = p.depth + (p.decode ? 1 : p.prompt);
-    runner.feed(states[s], some_tokens(p.depth, vocab, s), Want::kNone, {}, &interrupted());
-  }
-  const auto start = std::chrono::steady_clock::now();
-  if (p.decode) {
-    std::vector<TokenId> next(states.size(), 1);
-    for (int64_t i = 0; i < p.generate && !interrupted(); ++i) {
-      std::vector<Runner::Feed> feeds;
-      for (size_t s = 0; s < states.size(); ++s) feeds.push_back({&states[s], {&next[s], 1}});
-      runner.step(feeds, Want::kLast, [&](size_t s, int64_t position, Tensor) {
-        // What comes next must not depend on the weights: experts and windows apart, every token costs the same.
-        next[s] =
-            static_cast<TokenId>(random_bits(s, 1, static_cast<uint64_t>(position)) % static_cast<uint64_t>(vocab));
-      });
-    }
-  } else {
-    for (size_t s = 0; s < states.size(); ++s)
-      runner.feed(states[s], some_tokens(p.prompt, vocab, 100 + s), Want::kLast, {}, &interrupted());
-  }
-  const double seconds = seconds_since(start);
-  for (SequenceState& state : states) runner.pool().release(state);
-  return static_cast<double>(p.tokens()) / seconds;
+  double tokens = 0, seconds = 0;
+  bool counts = false;
+  {
+    Engine engine(runner, {.rows = p.batch, .on_step = [&](const StepRecord& step) {
+                             const bool full = p.decode ? step.decode_rows == p.batch : step.prompt_tokens > 0;
+                             if (!counts || !full) return;
+                             tokens += static_cast<double>(p.decode ? step.decode_rows : step.prompt_tokens);
+                             seconds += step.seconds;
+                           }});
+    if (p.depth > 0) answer(engine, p, p.depth, 1, vocab);
+    counts = true;
+    answer(engine, p, p.depth + (p.decode ? 1 : p.prompt), p.decode ? p.generate + 1 : 1, vocab);
+  }  // the last step is told after its tokens
+  return tokens / std::max(seconds, 1e-9);
 }
 
 double median(std::vector<double> values) {
@@ -192,7 +200,7 @@ void bench_command(const BenchOptions& o) {
   std::vector<Point> points = points_of(o, o.models.size());
   int64_t context = 2, batch = 1;
   for (const Point& p : points) {
-    context = std::max(context, p.depth + std::max(p.prompt, p.generate));
+    context = std::max(context, p.depth + std::max(p.prompt, p.generate + 1) + 1);
     batch = std::max(batch, p.batch);
   }
   std::vector<Bench> all = open_all(o, context, batch);

@@ -6,11 +6,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "cli/answer.h"
 #include "cli/commands.h"
+#include "cli/prompts.h"
 #include "cli/session.h"
-#include "engine/generate.h"
-#include "text/detokenizer.h"
-#include "text/stop.h"
+#include "engine/engine.h"
 
 namespace godwit {
 namespace {
@@ -20,6 +20,7 @@ struct RunOptions {
   TalkOptions talk;
   SamplingFlags sampling;
   std::string prompt, file, ids;
+  PromptsOptions batch;
 };
 
 std::string prompt_text(const RunOptions& o) {
@@ -36,97 +37,101 @@ std::vector<TokenId> prompt_ids(const RunOptions& o, const OpenModel& open, cons
   return tokenizer->encode(prompt_text(o));
 }
 
-std::vector<TokenId> stop_ids(const RunOptions& o, const OpenModel& open, const Tokenizer* tokenizer) {
-  if (o.sampling.ignore_eos) return {};
-  if (tokenizer != nullptr) return tokenizer->stop_ids();
-  std::vector<TokenId> ids;
-  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"})
-    if (open.config.has(key)) ids.push_back(static_cast<TokenId>(open.config.integer(key)));
-  std::sort(ids.begin(), ids.end());
-  return ids;
-}
-
-const char* finish_name(Finish finish) {
-  return finish == Finish::kStop ? "stop" : finish == Finish::kLength ? "length" : "cancelled";
-}
-
-void report(const RunOptions& o, const Session& session, const std::string& text, size_t prompt_tokens,
-            const Generation& g) {
+void report(const RunOptions& o, const Session& session, const AnswerText& answer, size_t prompt_tokens,
+            const Outcome& outcome) {
+  const char* finish = answer.finish_name(outcome.finish);
   if (o.talk.json) {
     std::cout << dump_json({{"schema", "godwit.run/1"},
-                            {"text", text},
-                            {"ids", g.ids},
+                            {"text", answer.text()},
+                            {"ids", answer.ids()},
                             {"prompt_tokens", prompt_tokens},
-                            {"completion_tokens", g.ids.size()},
-                            {"finish_reason", finish_name(g.finish)},
+                            {"completion_tokens", answer.ids().size()},
+                            {"finish_reason", finish},
                             {"timing",
                              {{"load_s", session.load_s},
-                              {"prefill_s", g.prefill_s},
-                              {"decode_s", g.decode_s},
-                              {"ttft_s", g.ttft_s}}}})
+                              {"prefill_s", outcome.prefill_s},
+                              {"decode_s", outcome.decode_s},
+                              {"ttft_s", outcome.ttft_s}}}})
               << '\n';
     return;
   }
   std::cout << std::endl;
   if (o.talk.quiet) return;
   // The first token came out of the prompt's pass.
-  const auto decoded = static_cast<double>(g.ids.empty() ? 0 : g.ids.size() - 1);
+  const auto decoded = static_cast<double>(std::max<int64_t>(0, outcome.completion_tokens - 1));
   fmt::print(stderr, "load {:.2f} s, prompt {} tokens at {:.1f} tok/s, {} tokens at {:.1f} tok/s, finish: {}\n",
-             session.load_s, prompt_tokens, static_cast<double>(prompt_tokens) / std::max(1e-9, g.prefill_s),
-             g.ids.size(), decoded / std::max(1e-9, g.decode_s), finish_name(g.finish));
+             session.load_s, prompt_tokens, static_cast<double>(prompt_tokens) / std::max(1e-9, outcome.prefill_s),
+             answer.ids().size(), decoded / std::max(1e-9, outcome.decode_s), finish);
 }
 
-void run_command(const RunOptions& o) {
+void run_one(const RunOptions& o) {
   if (o.ids.empty() && o.prompt.empty() && o.file.empty())
-    fail(ErrorKind::kUsage, "run: nothing to continue; give -p TEXT, -f FILE (- is stdin) or --ids 1,2,3");
+    fail(ErrorKind::kUsage,
+         "run: nothing to continue; give -p TEXT, -f FILE (- is stdin), --ids 1,2,3 or --prompts FILE.jsonl");
   std::unique_ptr<Tokenizer> tokenizer;
-  std::vector<TokenId> prompt;
+  Request request;
   Session session = start_session(o.model, o.talk, DType::kF16, [&](const OpenModel& open, RunnerOptions& r) {
     std::string why_not;
     tokenizer = o.ids.empty() ? need_tokenizer(open) : open_tokenizer(open, why_not);
-    prompt = prompt_ids(o, open, tokenizer.get());
+    request.prompt = prompt_ids(o, open, tokenizer.get());
     // State for what can be used, not for all that the model could.
-    const auto asked = static_cast<int64_t>(prompt.size()) + o.sampling.max_tokens;
+    const auto asked = static_cast<int64_t>(request.prompt.size()) + o.sampling.max_tokens;
     if (o.sampling.max_tokens > 0) r.context = std::min(r.context, std::max<int64_t>(asked, 2));
     r.chunk = std::min(r.chunk, r.context);
   });
-  GenerateOptions options;
-  options.sampling = sampling_from(o.sampling, session.open->model->vocab_size());
-  options.max_tokens = o.sampling.max_tokens;
-  options.stop_ids = stop_ids(o, *session.open, tokenizer.get());
-  options.n_tokens = tokenizer != nullptr ? tokenizer->size() : 0;
-  options.cancel = &interrupted();
+  request.sampling = sampling_from(o.sampling, session.open->model->vocab_size());
+  request.max_tokens = o.sampling.max_tokens;
+  request.stop_ids = stop_ids(o.sampling, *session.open, tokenizer.get());
+  request.n_tokens = tokenizer != nullptr ? tokenizer->size() : 0;
+  request.remember = false;  // nobody comes after
+  request.cancel = &interrupted();
+  const size_t prompt_tokens = request.prompt.size();
 
-  std::string text;
-  StopMatcher stops(o.sampling.stop);
-  std::optional<Detokenizer> detokenizer;
-  if (tokenizer != nullptr) detokenizer.emplace(*tokenizer);
+  AnswerText answer(tokenizer.get(), o.sampling.stop);
+  Engine engine(*session.runner);
+  Completion completion = engine.submit(std::move(request));
   const auto emit = [&](const std::string& piece) {
-    text += piece;
     if (!o.talk.json) std::cout << piece << std::flush;
   };
-  const Generation g = generate(*session.runner, prompt, options, [&](TokenId id) {
-    if (!detokenizer) return true;
-    emit(stops.push(detokenizer->push(id)));
-    return !stops.stopped();
-  });
-  if (detokenizer && !stops.stopped()) emit(stops.push(detokenizer->flush()) + stops.flush());
-  report(o, session, text, prompt.size(), g);
+  while (const auto id = completion.next()) {
+    emit(answer.push(*id));
+    if (!answer.stopped()) continue;
+    completion.cancel();
+    break;
+  }
+  emit(answer.finish());
+  report(o, session, answer, prompt_tokens, completion.outcome());
+}
+
+void run_command(const RunOptions& o) {
+  if (o.batch.file.empty()) return run_one(o);
+  if (!o.ids.empty() || !o.prompt.empty() || !o.file.empty())
+    fail(ErrorKind::kUsage, "run: --prompts already says what to continue; leave out -p, -f and --ids");
+  run_prompts(o.model, o.talk, o.sampling, o.batch);
 }
 
 }  // namespace
 
 void add_run(CLI::App& app) {
   auto o = std::make_shared<RunOptions>();
-  CLI::App* command = app.add_subcommand("run",
-                                         "continue a text: the continuation on stdout, speeds on stderr\n\n"
-                                         "  godwit run model.gguf -p 'The capital of France is' -n 32 --greedy\n"
-                                         "  godwit run org/name:Q4_K_M -f story.txt --temp 0.8 --seed 7\n"
-                                         "  godwit run config.json --random 1 --ids 1,2,3 -n 16 --json");
+  CLI::App* command =
+      app.add_subcommand("run",
+                         "continue a text: the continuation on stdout, speeds on stderr\n\n"
+                         "  godwit run model.gguf -p 'The capital of France is' -n 32 --greedy\n"
+                         "  godwit run org/name:Q4_K_M -f story.txt --temp 0.8 --seed 7\n"
+                         "  godwit run config.json --random 1 --ids 1,2,3 -n 16 --json\n"
+                         "  godwit run model.gguf --prompts in.jsonl -o out.jsonl --parallel 16 -n 64\n\n"
+                         "--prompts: each line {\"prompt\": TEXT} or {\"ids\": [...]}, and as wanted id, max_tokens,\n"
+                         "temperature, top_k, top_p, min_p, seed, stop; a line of output for each, in order.");
   add_model_options(*command, o->model);
   command->add_option("-p,--prompt", o->prompt, "the text to continue");
   command->add_option("-f,--file", o->file, "a file with the text; - is stdin");
   command->add_option("--ids", o->ids, "token ids instead of text: 1,2,3");
+  command->add_option("--prompts", o->batch.file, "a file with a request a line (JSONL); - is stdin");
+  command->add_option("--parallel", o->batch.parallel, "with --prompts: sequences at once (default 16)")
+      ->check(CLI::Range(1, 4096));
+  command->add_option("-o,--output", o->batch.output, "with --prompts: where answers go (default stdout)");
+  command->add_flag("--resume", o->batch.resume, "with --prompts: go on after the last line of OUTPUT");
   add_sampling_options(*command, o->sampling);
   add_talk_options(*command, o->talk);
   command->callback([o] { run_command(*o); });

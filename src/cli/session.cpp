@@ -81,6 +81,16 @@ void check_fits(const ModelOptions& o, const OpenModel& open, const RunnerOption
          open.config.source, mib(need.total()), mib(need.weights), mib(need.state), mib(need.work), mib(granted));
 }
 
+void limit_state(const ModelOptions& o, const OpenModel& open, RunnerOptions& runner) {
+  const Fit need = fit(open, runner);
+  // Some of what the machine grants stays free for tables, texts and the system.
+  auto left =
+      static_cast<int64_t>(std::min<uint64_t>(granted_memory(), INT64_MAX) / 16 * 15) - need.weights - need.work;
+  if (!o.memory.empty())
+    left = std::min(left, static_cast<int64_t>(std::min<uint64_t>(parse_size(o.memory), INT64_MAX)) - need.weights);
+  if (left > 0 && left < need.state) runner.state_budget = left;
+}
+
 Session start_session(const ModelOptions& o, const TalkOptions& talk, DType cache,
                       const std::function<void(const OpenModel&, RunnerOptions&)>& adjust) {
   const auto start = std::chrono::steady_clock::now();
@@ -112,6 +122,16 @@ std::unique_ptr<Tokenizer> need_tokenizer(const OpenModel& open) {
   auto tokenizer = open_tokenizer(open, why_not);
   if (tokenizer == nullptr) invalid("{}: text cannot be read: {}; use --ids", open.config.source, why_not);
   return tokenizer;
+}
+
+std::vector<TokenId> stop_ids(const SamplingFlags& flags, const OpenModel& open, const Tokenizer* tokenizer) {
+  if (flags.ignore_eos) return {};
+  if (tokenizer != nullptr) return tokenizer->stop_ids();
+  std::vector<TokenId> ids;
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"})
+    if (open.config.has(key)) ids.push_back(static_cast<TokenId>(open.config.integer(key)));
+  std::sort(ids.begin(), ids.end());
+  return ids;
 }
 
 }  // namespace godwit

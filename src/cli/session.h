@@ -23,6 +23,10 @@ RunnerOptions runner_options(const ModelOptions& options, const OpenModel& open,
 /// Throws Error (kMemory) unless weights, state and work fit what --memory or the machine grants.
 void check_fits(const ModelOptions& options, const OpenModel& open, const RunnerOptions& runner);
 
+/// Where not all sequences fit at their longest: gives the states what --memory or the machine leaves, in
+/// `runner.state_budget`. The engine then decides who waits.
+void limit_state(const ModelOptions& options, const OpenModel& open, RunnerOptions& runner);
+
 /// An opened, loaded model and its runner.
 struct Session {
   std::unique_ptr<OpenModel> open;
@@ -38,5 +42,8 @@ Session start_session(const ModelOptions& options, const TalkOptions& talk, DTyp
 std::unique_ptr<Tokenizer> open_tokenizer(const OpenModel& open, std::string& why_not);
 /// The same for commands that need text. Throws Error (kInvalid) with the reason.
 std::unique_ptr<Tokenizer> need_tokenizer(const OpenModel& open);
+
+/// The ids that end an answer: the tokenizer's, else those that the file names; none with --ignore-eos. Ascending.
+std::vector<TokenId> stop_ids(const SamplingFlags& flags, const OpenModel& open, const Tokenizer* tokenizer);
 
 }  // namespace godwit

@@ -14,6 +14,7 @@ int64_t work_bytes(const OpenModel& open, const StateLayout& layout, const Runne
 }
 
 int64_t state_bytes(const StateLayout& layout, const RunnerOptions& o) {
+  if (o.state_budget > 0) return o.state_budget;
   return StatePool::bytes_for(layout, o.context, o.chunk) * o.sequences;
 }
 
@@ -40,14 +41,15 @@ bool Runner::feed(SequenceState& state, std::span<const TokenId> tokens, Want wa
   while (!tokens.empty()) {
     if (stop != nullptr && stop->load()) return false;
     const size_t n = std::min(tokens.size(), static_cast<size_t>(options_.chunk));
-    const Feed one{&state, tokens.first(n)};
+    Feed one{&state, tokens.first(n), want};
     tokens = tokens.subspan(n);
-    step({&one, 1}, want == Want::kLast && !tokens.empty() ? Want::kNone : want, sink);
+    if (want == Want::kLast && !tokens.empty()) one.want = Want::kNone;
+    step({&one, 1}, sink);
   }
   return true;
 }
 
-void Runner::step(std::span<const Feed> feeds, Want want, const Sink& sink) {
+void Runner::step(std::span<const Feed> feeds, const Sink& sink) {
   Batch batch;
   std::vector<std::pair<size_t, int64_t>> origin;  // of each wanted token: feed, position
   for (size_t f = 0; f < feeds.size(); ++f) {
@@ -59,6 +61,7 @@ void Runner::step(std::span<const Feed> feeds, Want want, const Sink& sink) {
     const auto first = static_cast<int32_t>(batch.tokens.size());
     batch.rows.push_back({.first = first, .count = count, .past = state.absorbed, .state = &state});
     batch.tokens.insert(batch.tokens.end(), feeds[f].tokens.begin(), feeds[f].tokens.end());
+    const Want want = feeds[f].want;
     for (int32_t i = want == Want::kAll ? 0 : count - 1; want != Want::kNone && i < count; ++i) {
       batch.wanted.push_back(first + i);
       origin.emplace_back(f, state.absorbed + i);

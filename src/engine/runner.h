@@ -19,9 +19,10 @@ struct RunnerOptions {
   int level = 0;       // kernels_at
   bool exact = false;  // --activations f32
   CacheTypes cache;
-  int64_t chunk = 512;    // most tokens in a step
-  int64_t context = 0;    // most tokens of a sequence
-  int64_t sequences = 1;  // at once
+  int64_t chunk = 512;       // most tokens in a step
+  int64_t context = 0;       // most tokens of a sequence
+  int64_t sequences = 1;     // at once
+  int64_t state_budget = 0;  // bytes of all states; 0: room for so many sequences of that context
 };
 
 /// Memory that running takes, in bytes.
@@ -44,6 +45,7 @@ class Runner {
   struct Feed {
     SequenceState* state;
     std::span<const TokenId> tokens;
+    Want want = Want::kLast;
   };
   /// Gets logits of feed `index`, token `position` onwards: [n, vocab_size].
   using Sink = std::function<void(size_t index, int64_t position, Tensor logits)>;
@@ -53,7 +55,7 @@ class Runner {
   bool feed(SequenceState& state, std::span<const TokenId> tokens, Want want, const Sink& sink,
             const std::atomic<bool>* stop = nullptr);
   /// One step over several sequences: at most `chunk` tokens in all.
-  void step(std::span<const Feed> feeds, Want want, const Sink& sink);
+  void step(std::span<const Feed> feeds, const Sink& sink);
 
   const Model& model() const { return *open_.model; }
   const RunnerOptions& options() const { return options_; }

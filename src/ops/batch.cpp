@@ -10,6 +10,11 @@ bool RopeSpec::same(const RopeSpec& o) const {
          base == o.base && factor == o.factor;
 }
 
+int64_t RopeSpec::choice(int64_t length) const {
+  if (long_after > 0 && length > long_after) return 1;
+  return dynamic_after > 0 && length > dynamic_after ? length : 0;
+}
+
 const std::vector<float>& RopeSpec::frequencies(int64_t length, std::vector<float>& storage) const {
   if (long_after > 0 && length > long_after) return long_inv_freq;
   if (dynamic_after > 0 && length > dynamic_after) {

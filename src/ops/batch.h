@@ -42,6 +42,8 @@ struct RopeSpec {
   bool same(const RopeSpec& other) const;
   /// The list for a sequence submitted with `length` tokens; `storage` is used when it has to be computed.
   const std::vector<float>& frequencies(int64_t length, std::vector<float>& storage) const;
+  /// Lengths of equal choice get the same list. Never falls as the length grows.
+  int64_t choice(int64_t length) const;
 };
 
 /// A step as blocks see it: the batch, its positions, pages and rotary tables, made once for all layers.

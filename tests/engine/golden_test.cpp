@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "engine/generate.h"
+#include "engine/engine.h"
 #include "engine/harness.h"
 #include "ops/ops.h"
 
@@ -24,10 +24,15 @@ std::vector<TokenId> greedy(const OpenModel& open, RunnerOptions options, const 
   options.context = static_cast<int64_t>(prompt.size() + n_new);
   options.chunk = std::min<int64_t>(options.chunk, options.context);
   Runner runner(open, options);
-  GenerateOptions generation;
-  generation.sampling.greedy = true;
-  generation.max_tokens = static_cast<int64_t>(n_new);
-  return generate(runner, prompt, generation, [](TokenId) { return true; }).ids;
+  Engine engine(runner);
+  Request request;
+  request.prompt = prompt;
+  request.sampling.greedy = true;
+  request.max_tokens = static_cast<int64_t>(n_new);
+  Completion completion = engine.submit(std::move(request));
+  std::vector<TokenId> ids;
+  while (const auto id = completion.next()) ids.push_back(*id);
+  return ids;
 }
 
 std::vector<std::string> tiny_models() {
