@@ -9,6 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <sstream>
 
 namespace {
 
@@ -187,6 +188,106 @@ TEST_F(Commands, VersionNamesCommitAndLevel) {
   EXPECT_EQ(r.code, 0);
   const std::regex form(R"(godwit \d+\.\d+\.\d+ \(([0-9a-f]{12}(-dirty)?|unknown), (scalar|avx2|avx512)\)\n)");
   EXPECT_TRUE(std::regex_match(r.out, form)) << r.out;
+}
+
+// ---------------------------------------------------------------- run --prompts
+
+std::vector<nlohmann::json> json_lines(const std::string& text) {
+  std::vector<nlohmann::json> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+class Prompts : public Commands {
+ protected:
+  void write(const std::string& text) { std::ofstream(folder_ / "in.jsonl", std::ios::binary) << text; }
+  std::string in() const { return " --prompts " + (folder_ / "in.jsonl").string(); }
+  std::string out() const { return (folder_ / "out.jsonl").string(); }
+};
+
+TEST_F(Prompts, AnswersInOrderWhatEachGivesAlone) {
+  std::string text;
+  for (int i = 0; i < 30; ++i) {
+    text += nlohmann::json({{"id", i}, {"ids", {1, 2 + i, 3}}, {"max_tokens", 1 + (i * 7) % 20}, {"seed", i}}).dump();
+    text += i % 5 == 0 ? "\n\n" : "\n";
+  }
+  write(text);
+  const Result r = run("run " + tiny_ + in() + " --parallel 4 -q");
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto answers = json_lines(r.out);
+  ASSERT_EQ(answers.size(), 30u);
+  for (int i = 0; i < 30; ++i) {
+    const auto& answer = answers[static_cast<size_t>(i)];
+    EXPECT_EQ(answer["id"], i);
+    const int n = 1 + (i * 7) % 20;
+    const Result alone = run("run " + tiny_ + " --json --ids 1," + std::to_string(2 + i) + ",3 -n " +
+                             std::to_string(n) + " --seed " + std::to_string(i));
+    EXPECT_EQ(answer["ids"], nlohmann::json::parse(alone.out)["ids"]) << i;
+    EXPECT_EQ(answer["finish_reason"], nlohmann::json::parse(alone.out)["finish_reason"]) << i;
+  }
+}
+
+TEST_F(Prompts, WhatIsWrongWithALineIsItsOwnError) {
+  std::string long_ids = "1";
+  for (int i = 0; i < 5000; ++i) long_ids += ",2";
+  const std::pair<std::string, std::string> wrong[] = {
+      {R"({"ids": [1, 2)", "line 2"},
+      {R"([1, 2])", "object"},
+      {R"({"prompt": ""})", "empty"},
+      {R"({"ids": []})", "no tokens"},
+      {R"({"ids": [)" + long_ids + "]}", "context"},
+      {R"({"ids": [1], "prompt": "x"})", "either"},
+      {R"({})", "either"},
+      {R"({"ids": [1, 99999]})", "99999"},
+      {R"({"ids": [1.5]})", "ids"},
+      {R"({"ids": [1], "temperature": "hot"})", "temperature"},
+      {R"({"ids": [1], "temperature": -1})", "temp"},
+      {R"({"ids": [1], "max_tokens": -1})", "max_tokens"},
+      {R"({"ids": [1], "stop": [1]})", "stop"},
+      {R"({"prompt": "text"})", "tokenizer"},
+  };
+  std::string text = "{\"ids\": [1, 2]}\n";
+  for (const auto& [line, hint] : wrong) text += line + "\n";
+  write(text + "{\"ids\": [1, 2]}");
+  const Result r = run("run " + tiny_ + in() + " -n 5 --greedy");
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto answers = json_lines(r.out);
+  ASSERT_EQ(answers.size(), std::size(wrong) + 2);
+  for (size_t i = 0; i < std::size(wrong); ++i) {
+    const auto& answer = answers[i + 1];
+    ASSERT_TRUE(answer.contains("error")) << answer;
+    EXPECT_NE(answer["error"]["message"].get<std::string>().find(wrong[i].second), std::string::npos) << answer;
+    EXPECT_EQ(answer["line"], i + 2);
+  }
+  EXPECT_EQ(answers.front()["ids"].size(), 5u);
+  EXPECT_EQ(answers.back()["ids"], answers.front()["ids"]);
+  EXPECT_NE(r.err.find(std::to_string(std::size(wrong)) + " errors"), std::string::npos) << r.err;
+}
+
+TEST_F(Prompts, ResumesAfterTheLastWholeLine) {
+  std::string text;
+  for (int i = 0; i < 20; ++i)
+    text += "{\"ids\": [" + std::to_string(1 + i) + "], \"id\": \"" + std::to_string(i) + "\"}\n";
+  write(text);
+  const std::string command = "run " + tiny_ + in() + " -q -n 8 --greedy -o " + out();
+  ASSERT_EQ(run(command).code, 0);
+  const std::string whole = slurp(out());
+  ASSERT_EQ(json_lines(whole).size(), 20u);
+  EXPECT_EQ(run(command).code, 2) << "the output exists";
+  EXPECT_EQ(slurp(out()), whole);
+  // Cut off wherever a kill may have cut it.
+  for (size_t size : {size_t{0}, size_t{5}, whole.size() / 3, whole.size() / 2, whole.size() - 1, whole.size()}) {
+    std::ofstream(out(), std::ios::binary) << whole.substr(0, size);
+    const Result r = run(command + " --resume");
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_EQ(slurp(out()), whole) << "cut at " << size;
+  }
+  std::ofstream(out()) << "something else\n";
+  EXPECT_EQ(run(command + " --resume").code, 3);
+  EXPECT_EQ(run("run " + tiny_ + in() + " --resume").code, 2);
+  EXPECT_EQ(run("run " + tiny_ + in() + " -p x").code, 2);
+  EXPECT_EQ(run("run " + tiny_ + " --prompts " + (folder_ / "absent").string()).code, 2);
 }
 
 }  // namespace

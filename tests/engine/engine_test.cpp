@@ -76,9 +76,9 @@ class Engines : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(Engines, ManySequencesWithTooLittleMemoryGiveWhatEachGivesAlone) {
-  RunnerOptions o = options(1, 400);
+  RunnerOptions o = options(1, 500);
   // Room for some two of the longest.
-  o.state_budget = 2 * StatePool::bytes_for(open_->model->state_layout(o.cache), 400, o.chunk);
+  o.state_budget = 2 * StatePool::bytes_for(open_->model->state_layout(o.cache), 500, o.chunk);
   std::vector<Asked> asked(64);
   int64_t preemptions = 0;
   {
@@ -105,7 +105,8 @@ TEST_P(Engines, ManySequencesWithTooLittleMemoryGiveWhatEachGivesAlone) {
       preemptions += completions[i].outcome().preemptions;
       reused += completions[i].outcome().reused_tokens;
     }
-    EXPECT_GT(reused, 0);
+    // Where angles depend on the prompt's length, prefixes of other lengths are of no use.
+    EXPECT_TRUE(reused > 0 || std::string(GetParam()) == "llama-dynamic");
     EXPECT_EQ(runner.pool().used_bytes(), 0);
     runner.pool().check({});
   }
@@ -145,7 +146,8 @@ TEST_P(Engines, PrefixHitOfEveryLength) {
   EXPECT_GT(hits, 100);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, Engines, testing::Values("llama-plain-gqa", "gemma3-window", "qwen3-plain", "llama-dynamic"));
+INSTANTIATE_TEST_SUITE_P(Tiny, Engines,
+                         testing::Values("llama-plain-gqa", "gemma3-window", "qwen3-plain", "llama-dynamic"));
 
 class EngineRules : public testing::Test {
  protected:

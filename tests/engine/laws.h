@@ -101,7 +101,7 @@ class Neighbours {
     if (each.state.absorbed == 0) come(each);
     each.tokens =
         random_ids(static_cast<uint64_t>(draw_(1 << 30)), std::min(draw_.piece(), most), runner_.model().vocab_size());
-    feeds.push_back({&each.state, each.tokens});
+    feeds.push_back({&each.state, each.tokens, Want::kAll});
   }
 
  private:
@@ -158,13 +158,13 @@ inline std::string broken_by_company(const OpenModel& open, RunnerOptions option
       if (i == place) {
         const auto rest = std::span(ids).subspan(static_cast<size_t>(ours.absorbed));
         const int64_t count = std::min({draw.piece(), most, static_cast<int64_t>(rest.size())});
-        feeds.push_back({&ours, rest.first(static_cast<size_t>(count))});
+        feeds.push_back({&ours, rest.first(static_cast<size_t>(count)), Want::kAll});
       } else {
         neighbours.feed(first_neighbour + i, most, feeds);
       }
       room -= static_cast<int64_t>(feeds.back().tokens.size()) - 1;
     }
-    runner.step(feeds, Want::kAll, [&](size_t f, int64_t position, Tensor logits) {
+    runner.step(feeds, [&](size_t f, int64_t position, Tensor logits) {
       if (feeds[f].state != &ours || !broken.empty()) return;
       const float* expected = alone.data() + static_cast<size_t>(position) * vocab;
       const std::vector<float> a(expected, expected + logits.size()), b(logits.f32(), logits.f32() + logits.size());
