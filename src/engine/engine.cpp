@@ -164,10 +164,15 @@ void Engine::admit(Sequence& s) {
   }
 }
 
+/// Keeps what the sequence has absorbed for requests that begin alike, where there is room.
+void Engine::remember(const Sequence& s) {
+  if (!s.request.remember || s.state.absorbed == 0) return;
+  runner_.pool().remember(s.state, std::span(s.known).first(static_cast<size_t>(s.state.absorbed)), s.key);
+}
+
 void Engine::preempt(Sequence& s) {
-  // Where there is room, what it has absorbed waits for it among the remembered prefixes.
-  if (s.request.remember)
-    runner_.pool().remember(s.state, std::span(s.known).first(static_cast<size_t>(s.state.absorbed)), s.key);
+  // What it has absorbed waits for it among the remembered prefixes.
+  remember(s);
   runner_.pool().release(s.state);
   s.running = false;
   ++s.outcome.preemptions;
@@ -176,10 +181,12 @@ void Engine::preempt(Sequence& s) {
 /// What the plan's rows come to: a resumed prefix may have left less to feed, prompts stop where a record is to be
 /// kept, and who was in a step that failed goes alone.
 std::vector<Engine::Piece> Engine::pieces(const Plan& plan) const {
+  const int64_t every = runner_.pool().snapshot_every();
   std::vector<Piece> all;
   for (const Plan::Row& row : plan.rows) {
     Sequence& s = *sequences_[row.sequence];
-    const int64_t tokens = std::min(row.tokens, s.pending());
+    int64_t tokens = std::min(row.tokens, s.pending());
+    if (every > 0 && s.request.remember) tokens = std::min(tokens, every - s.state.absorbed % every);
     if (s.suspect) return {{&s, tokens}};
     all.push_back({&s, tokens});
   }
@@ -225,11 +232,11 @@ void Engine::choose(Sequence& s, std::span<const float> logits, int64_t position
 void Engine::after_forward(Sequence& s) {
   s.suspect = false;
   if (s.error) return end(s, Finish::kFailed, s.error);
+  const int64_t every = runner_.pool().snapshot_every();
+  const bool prompt_done = s.pending() == 0 && s.n_known() == s.n_prompt();
+  if (prompt_done || (every > 0 && s.state.absorbed % every == 0)) remember(s);
   if (s.pending() > 0) return;
-  if (s.n_known() == s.n_prompt()) {
-    s.first_chosen = Clock::now();
-    if (s.request.remember) runner_.pool().remember(s.state, s.known, s.key);
-  }
+  if (prompt_done) s.first_chosen = Clock::now();
   if (std::binary_search(s.request.stop_ids.begin(), s.request.stop_ids.end(), s.next)) return end(s, Finish::kStop);
   s.known.push_back(s.next);
   s.channel->push(s.next);
@@ -249,8 +256,7 @@ void Engine::after_failure(std::span<const Piece> pieces, const Error& error) {
 
 void Engine::end(Sequence& s, Finish finish, const std::optional<Error>& error) {
   // What was absorbed may be of use to a request that goes on from here.
-  if (finish != Finish::kFailed && s.request.remember && s.state.absorbed > 0)
-    runner_.pool().remember(s.state, std::span(s.known).first(static_cast<size_t>(s.state.absorbed)), s.key);
+  if (finish != Finish::kFailed) remember(s);
   runner_.pool().release(s.state);
   s.ended = true;
   Outcome& o = s.outcome;

@@ -65,6 +65,7 @@ class Engine {
   void step();
   Plan plan() const;
   void admit(Sequence& sequence);
+  void remember(const Sequence& sequence);
   void preempt(Sequence& sequence);
   std::vector<Piece> pieces(const Plan& plan) const;
   bool forward(std::span<const Piece> pieces);
