@@ -256,27 +256,46 @@ TEST_F(EngineRules, AFailureOfOneSequenceIsItsOwn) {
   EXPECT_EQ(n, 50);
 }
 
+/// Gives a token at once, and more only when `go` is set, so that a cancel always comes in time.
+Request waiting(const std::atomic<bool>& go) {
+  Request request = plain({1, 2}, 100);
+  request.choose = [&go, n = 0](std::span<const float>, int64_t) mutable -> TokenId {
+    while (n > 0 && !go) std::this_thread::yield();
+    return static_cast<TokenId>(++n);
+  };
+  return request;
+}
+
 TEST_F(EngineRules, CancelledByHandleByFlagAndByTheEnginesEnd) {
-  std::atomic<bool> flag{false};
-  Completion by_flag = [&] {
-    Engine engine(*runner_);
-    Completion by_handle = engine.submit(plain({1, 2}, 100));
-    EXPECT_TRUE(by_handle.next());
-    by_handle.cancel();
-    while (by_handle.next()) continue;
-    EXPECT_EQ(by_handle.outcome().finish, Finish::kCancelled);
-    engine.submit(plain({1, 2}, 100));  // let go of at once
-    Request request = plain({1, 2}, 100);
-    request.cancel = &flag;
-    Completion flagged = engine.submit(request);
-    EXPECT_TRUE(flagged.next());
-    flag = true;
-    while (flagged.next()) continue;
-    EXPECT_EQ(flagged.outcome().finish, Finish::kCancelled);
-    flag = false;
-    return engine.submit(plain({1, 2}, 100));
-  }();
+  std::atomic<bool> flag{false}, go{false};
+  auto engine = std::make_unique<Engine>(*runner_);
+  Completion by_handle = engine->submit(waiting(go));
+  EXPECT_TRUE(by_handle.next());
+  by_handle.cancel();
+  go = true;
+  while (by_handle.next()) continue;
+  EXPECT_EQ(by_handle.outcome().finish, Finish::kCancelled);
+  EXPECT_LE(by_handle.outcome().completion_tokens, 2);
+
+  go = false;
+  Request request = waiting(go);
+  request.cancel = &flag;
+  Completion by_flag = engine->submit(request);
+  EXPECT_TRUE(by_flag.next());
+  flag = true;
+  go = true;
   while (by_flag.next()) continue;
+  EXPECT_EQ(by_flag.outcome().finish, Finish::kCancelled);
+
+  go = false;
+  Completion by_end = engine->submit(waiting(go));
+  EXPECT_TRUE(by_end.next());
+  std::thread end([&] { engine.reset(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // it waits for the step that waits for go
+  go = true;
+  end.join();
+  while (by_end.next()) continue;
+  EXPECT_EQ(by_end.outcome().finish, Finish::kCancelled);
   EXPECT_EQ(runner_->pool().used_bytes(), 0);
 }
 
