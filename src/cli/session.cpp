@@ -88,7 +88,10 @@ void limit_state(const ModelOptions& o, const OpenModel& open, RunnerOptions& ru
       static_cast<int64_t>(std::min<uint64_t>(granted_memory(), INT64_MAX) / 16 * 15) - need.weights - need.work;
   if (!o.memory.empty())
     left = std::min(left, static_cast<int64_t>(std::min<uint64_t>(parse_size(o.memory), INT64_MAX)) - need.weights);
-  if (left > 0 && left < need.state) runner.state_budget = left;
+  if (left >= need.state) return;
+  RunnerOptions one = runner;
+  one.sequences = 1;
+  runner.state_budget = std::max(left, fit(open, one).state);  // where not even one fits, check_fits says so
 }
 
 Session start_session(const ModelOptions& o, const TalkOptions& talk, DType cache,

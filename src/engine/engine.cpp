@@ -127,7 +127,10 @@ void Engine::step() {
   }
   for (size_t i : next.preempt) preempt(*sequences_[i]);
   for (size_t i : next.admit) admit(*sequences_[i]);
-  const std::vector<Piece> todo = pieces(next);
+  forget_ended();
+  // Prefixes that were resumed leave less to feed, and the refused are gone from the list.
+  const bool as_planned = next.admit.empty() && next.refuse.empty();
+  const std::vector<Piece> todo = pieces(as_planned ? next : plan());
   StepRecord record;
   for (const Piece& p : todo) {
     const bool decode = p.tokens == 1 && p.sequence->pending() == 1 && p.sequence->n_known() > p.sequence->n_prompt();
@@ -150,6 +153,7 @@ Plan Engine::plan() const {
   return plan_step(
       loads, {.chunk = chunk,
               .rows = options_.rows,
+              .snapshot_every = runner_.pool().snapshot_every(),
               .budget_bytes = runner_.pool().total_bytes(),
               .bytes_for = [&](int64_t tokens) { return StatePool::bytes_for(runner_.layout(), tokens, chunk); }});
 }
@@ -178,17 +182,12 @@ void Engine::preempt(Sequence& s) {
   ++s.outcome.preemptions;
 }
 
-/// What the plan's rows come to: a resumed prefix may have left less to feed, prompts stop where a record is to be
-/// kept, and who was in a step that failed goes alone.
+/// The plan's rows; but who was in a step that failed goes alone.
 std::vector<Engine::Piece> Engine::pieces(const Plan& plan) const {
-  const int64_t every = runner_.pool().snapshot_every();
   std::vector<Piece> all;
   for (const Plan::Row& row : plan.rows) {
-    Sequence& s = *sequences_[row.sequence];
-    int64_t tokens = std::min(row.tokens, s.pending());
-    if (every > 0 && s.request.remember) tokens = std::min(tokens, every - s.state.absorbed % every);
-    if (s.suspect) return {{&s, tokens}};
-    all.push_back({&s, tokens});
+    all.push_back({sequences_[row.sequence].get(), row.tokens});
+    if (all.back().sequence->suspect) return {all.back()};
   }
   return all;
 }
