@@ -28,11 +28,17 @@ inline constexpr int64_t kStepBytes = 64;  // 16 outputs x 4 elements
 [[gnu::always_inline]] inline Vec load_int8(const void* p) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))))};
 }
-/// sum + the four products of each lane: codes unsigned, x signed; exact.
-template <bool kEightBits>
-[[gnu::always_inline]] inline Bits dot(Bits sum, Bits codes, Bits x) {
-  return {_mm512_dpbusd_epi32(sum.v, codes.v, x.v)};
+/// The dots of 16 outputs with one row.
+struct Dots {
+  Bits sum;
+};
+/// Adds step `n` of a dot, the four products of each lane: codes of kBits unsigned bits, x signed; exact.
+template <int kBits>
+[[gnu::always_inline]] inline void add_step(Dots& dots, int, Bits codes, Bits x) {
+  dots.sum.v = _mm512_dpbusd_epi32(dots.sum.v, codes.v, x.v);
 }
+inline constexpr bool kSignedBytes = false;
+inline constexpr int64_t kMaxFewRowsOf16 = 8;  // see kMaxFewRows
 #else
 [[gnu::always_inline]] inline Bits splat_int(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 [[gnu::always_inline]] inline void store_bits(void* p, Bits a) {
@@ -44,20 +50,36 @@ template <bool kEightBits>
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
           _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
 }
-template <bool kEightBits>
-[[gnu::always_inline]] inline __m256i dot(__m256i sum, __m256i codes, __m256i x) {
-  if constexpr (kEightBits) {  // pairs of products would saturate 16 bits: even and odd bytes apart
-    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(codes, _mm256_set1_epi16(255)),
-                                           _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8));
-    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(codes, 8), _mm256_srai_epi16(x, 8));
-    return _mm256_add_epi32(_mm256_add_epi32(sum, even), odd);
-  } else {  // at most 2 x 63 x 127
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
+/// The dots of 16 outputs with one row: `pairs` are 16-bit sums of the steps that `sum` does not have yet.
+struct Dots {
+  Bits sum, pairs;
+};
+/// Codes of 8 bits meet their activations as signed ones: the products need no offset.
+inline constexpr bool kSignedBytes = true;
+inline constexpr int64_t kMaxFewRowsOf16 = 2;  // see kMaxFewRows
+/// Steps whose products fit in 16 bits together: 2 x 15 x 127 fits eight times.
+template <int kBits>
+inline constexpr int kStepsInPairs = kBits == 8 ? 1 : 32767 / (2 * 127 * ((1 << kBits) - 1));
+
+template <int kBits>
+[[gnu::always_inline]] inline void add_step(__m256i& sum, __m256i& pairs, int n, __m256i codes, __m256i x) {
+  if constexpr (kBits == 8) {  // |code| <= 128, as 2 x 255 x 127 would not fit
+    const __m256i code = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+    x = _mm256_sign_epi8(x, code);
+    codes = _mm256_abs_epi8(code);
+  }
+  const __m256i products = _mm256_maddubs_epi16(codes, x);
+  pairs = n % kStepsInPairs<kBits> == 0 ? products : _mm256_add_epi16(pairs, products);
+  asm volatile("" : "+x"(pairs));  // else the compiler keeps all products until the end, in memory
+  if (n % kStepsInPairs<kBits> == kStepsInPairs<kBits> - 1) {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    asm volatile("" : "+x"(sum));
   }
 }
-template <bool kEightBits>
-[[gnu::always_inline]] inline Bits dot(Bits sum, Bits codes, Bits x) {
-  return {dot<kEightBits>(sum.lo, codes.lo, x.lo), dot<kEightBits>(sum.hi, codes.hi, x.hi)};
+template <int kBits>
+[[gnu::always_inline]] inline void add_step(Dots& dots, int n, Bits codes, Bits x) {
+  add_step<kBits>(dots.sum.lo, dots.pairs.lo, n, codes.lo, x.lo);
+  add_step<kBits>(dots.sum.hi, dots.pairs.hi, n, codes.hi, x.hi);
 }
 #endif
 
@@ -95,9 +117,9 @@ template <class Format>
 struct PanelsQ4_1 {
   static constexpr DType kType = DType::kQ4_1x16;
   static constexpr int64_t kBlock = 32, kBytes = 320, kSub = 32;
-  static constexpr bool kPairs = false, kMinimum = true, kEightBits = false;
+  static constexpr bool kPairs = false, kMinimum = true;
   static constexpr int32_t kOffset = 0;
-  static constexpr int kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
+  static constexpr int kBits = 4, kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
   static constexpr int group(int) { return 0; }
   static constexpr int step(int i, int v) { return i + 4 * v; }
   [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
@@ -114,9 +136,9 @@ struct PanelsQ4_1 {
 struct PanelsQ5_0 {
   static constexpr DType kType = DType::kQ5_0x16;
   static constexpr int64_t kBlock = 32, kBytes = 320, kSub = 32;
-  static constexpr bool kPairs = true, kMinimum = false, kEightBits = false;
+  static constexpr bool kPairs = true, kMinimum = false;
   static constexpr int32_t kOffset = 16;
-  static constexpr int kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
+  static constexpr int kBits = 5, kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
   static constexpr int group(int) { return 0; }
   static constexpr int step(int i, int v) { return i + 4 * v; }
   [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
@@ -138,9 +160,9 @@ struct PanelsQ5_0 {
 struct PanelsQ8_0 {
   static constexpr DType kType = DType::kQ8_0x16;
   static constexpr int64_t kBlock = 32, kBytes = 512, kSub = 32;
-  static constexpr bool kPairs = true, kMinimum = false, kEightBits = true;
+  static constexpr bool kPairs = true, kMinimum = false;
   static constexpr int32_t kOffset = 128;
-  static constexpr int kGroups = 1, kIterations = 8, kOut = 1, kStretchBytes = 512;
+  static constexpr int kBits = 8, kGroups = 1, kIterations = 8, kOut = 1, kStretchBytes = 512;
   static constexpr int group(int) { return 0; }
   static constexpr int step(int i, int) { return i; }
   [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
@@ -152,9 +174,9 @@ struct PanelsQ8_0 {
 struct PanelsQ4_K {
   static constexpr DType kType = DType::kQ4_Kx16;
   static constexpr int64_t kBlock = 256, kBytes = 2304, kSub = 32;
-  static constexpr bool kPairs = false, kMinimum = true, kEightBits = false;
+  static constexpr bool kPairs = false, kMinimum = true;
   static constexpr int32_t kOffset = 0;
-  static constexpr int kGroups = 2, kIterations = 8, kOut = 2, kStretchBytes = 512;
+  static constexpr int kBits = 4, kGroups = 2, kIterations = 8, kOut = 2, kStretchBytes = 512;
   static constexpr int group(int v) { return v; }
   static constexpr int step(int i, int) { return i; }
   [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
@@ -185,9 +207,9 @@ struct PanelsQ4_K {
 struct PanelsQ6_K {
   static constexpr DType kType = DType::kQ6_Kx16;
   static constexpr int64_t kBlock = 256, kBytes = 3328, kSub = 16;
-  static constexpr bool kPairs = true, kMinimum = false, kEightBits = false;
+  static constexpr bool kPairs = true, kMinimum = false;
   static constexpr int32_t kOffset = 32;
-  static constexpr int kGroups = 4, kIterations = 8, kOut = 4, kStretchBytes = 1536;
+  static constexpr int kBits = 6, kGroups = 4, kIterations = 8, kOut = 4, kStretchBytes = 1536;
   static constexpr int group(int v) { return v; }
   static constexpr int step(int i, int) { return i; }
   [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
@@ -204,6 +226,10 @@ struct PanelsQ6_K {
   }
 };
 
+/// What dots are above those of the codes' values, times the sum of the activations' codes.
+template <class Format>
+inline constexpr int32_t kDotOffset = (kSignedBytes && Format::kBits == 8) ? 0 : Format::kOffset;
+
 // ---------------------------------------------------------------- the ways to multiply
 
 /// A few rows, straight from packed codes: unpacked groups stay in registers. k at most kMaxFewCodes.
@@ -211,7 +237,7 @@ template <class Format>
 void few_rows_tile(const ProductMatrix& matrix, const Activations& x, int64_t first, int64_t count);
 /// Up to here it is the faster way. Groups of 16 leave registers for two rows at once only.
 template <class Format>
-inline constexpr int64_t kMaxFewRows = Format::kSub == kGroup ? 16 : 8;
+inline constexpr int64_t kMaxFewRows = Format::kSub == kGroup ? 16 : kMaxFewRowsOf16;
 inline constexpr int64_t kMaxFewCodes = 65536;  // activation codes that meet one unpacked group: k times rows at once
 
 /// Any rows and k, any quantized type: blocks of k of some panels are unpacked into L1 and meet all rows.

@@ -105,7 +105,7 @@ struct TaskList {
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Splits outputs into tasks by their work: few enough that each outweighs its hand-out, several a thread so that a late
-// thread's share goes to the others. One thread, or little work: one task a matrix, on the caller.
+// thread's share goes to the others. One thread, or little work: on the caller.
 TaskList plan(const ProductArgs& a, int64_t n_threads) {
   int64_t panels = 0;
   for (int32_t m = 0; m < a.n_matrices; ++m) panels += ceil_div(a.matrix[m].n, kPanel);
@@ -118,7 +118,8 @@ TaskList plan(const ProductArgs& a, int64_t n_threads) {
   const int64_t multiple = a.x.rows > 1 ? 6 : 4;  // panels that the fastest tiles take at once, times two
   list.panels_per_task = ceil_div(list.panels_per_task, multiple) * multiple;
   list.on_caller = work <= kMinTask || n_threads <= 1;
-  if (list.on_caller) list.panels_per_task = panels > 0 ? panels : 1;
+  // More rows than the kernels take at once: a task's panels stay in L2 while they meet the rows in turn.
+  if (list.on_caller && a.x.rows <= 4) list.panels_per_task = panels > 0 ? panels : 1;
   for (int32_t m = 0, sum = 0; m < a.n_matrices; ++m) {
     sum += ceil_div(ceil_div(a.matrix[m].n, kPanel), list.panels_per_task);
     list.end[m] = sum;

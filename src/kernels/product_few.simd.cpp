@@ -32,10 +32,10 @@ void fill(FewRows<kRows>& out, const Activations& x, int64_t row) {
       const int32_t sum = sums[2 * g] + sums[2 * g + 1];
       out.scales[g * kRows + r] = scales[g];
       out.scaled_sums[g * kRows + r] = scales[g] * static_cast<float>(sum);
-      if constexpr (F::kSub == kGroup) out.offsets[g * kRows + r] = -F::kOffset * sum;
+      if constexpr (F::kSub == kGroup) out.offsets[g * kRows + r] = -kDotOffset<F> * sum;
     }
     if constexpr (F::kSub == 16) {
-      for (int64_t g = 0; g < x.k / 16; ++g) out.offsets[g * kRows + r] = -F::kOffset * sums[g];
+      for (int64_t g = 0; g < x.k / 16; ++g) out.offsets[g * kRows + r] = -kDotOffset<F> * sums[g];
     }
   }
 }
@@ -54,12 +54,12 @@ template <class F, int kRows>
 [[gnu::always_inline]] inline void add_stretch(const uint8_t* codes, const Vec* scale, const Vec* minimum,
                                                const FewRows<kRows>& x, int64_t g, Vec* sum, Vec* minimum_sum) {
   constexpr int kParts = kGroup / F::kSub, kDots = F::kGroups * kParts;
-  Bits dots[kRows][kDots];
+  Dots dots[kRows][kDots];
 #pragma GCC unroll 8
   for (int d = 0; d < kDots; ++d) {
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      dots[r][d] = F::kOffset == 0 ? splat_int(0) : splat_int(x.offsets[(g * kParts + d) * kRows + r]);
+      dots[r][d].sum = kDotOffset<F> == 0 ? splat_int(0) : splat_int(x.offsets[(g * kParts + d) * kRows + r]);
     }
   }
 #pragma GCC unroll 8
@@ -69,10 +69,11 @@ template <class F, int kRows>
 #pragma GCC unroll 4
     for (int v = 0; v < F::kOut; ++v) {
       const int step = F::step(i, v), d = F::group(v) * kParts + step * kParts / 8;
+      const int n = F::kGroups == 1 ? i * F::kOut + v : i % (8 / kParts);  // steps that this dot has already
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const Bits activations = splat_int(x.codes[((g + F::group(v)) * 8 + step) * kRows + r]);
-        dots[r][d] = dot<F::kEightBits>(dots[r][d], unpacked[v], activations);
+        add_step<F::kBits>(dots[r][d], n, unpacked[v], activations);
       }
     }
   }
@@ -81,7 +82,7 @@ template <class F, int kRows>
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const int64_t at = (g + d / kParts) * kRows + r;
-      sum[r] = fma(scale[d] * set1(x.scales[at]), int_to_float(dots[r][d]), sum[r]);
+      sum[r] = fma(scale[d] * set1(x.scales[at]), int_to_float(dots[r][d].sum), sum[r]);
       if constexpr (F::kMinimum) minimum_sum[r] = fma(minimum[d], set1(x.scaled_sums[at]), minimum_sum[r]);
     }
   }

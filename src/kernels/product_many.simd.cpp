@@ -14,10 +14,16 @@ constexpr int kTileRows = 4;
 #if defined(GODWIT_LEVEL_avx512)
 constexpr int kTilePanels = 3;
 constexpr bool kOneDot = true;  // codes of any width take the same instruction
+constexpr bool kPrefetch = false;
 #else
 constexpr int kTilePanels = 1;
 constexpr bool kOneDot = false;
+constexpr bool kPrefetch = true;  // three rows of some formats come here too
 #endif
+template <int kBits>
+constexpr int kTileBits = kOneDot ? 8 : kBits;
+template <int kBits>
+constexpr bool kHasOffset = kOneDot || kBits == 5 || kBits == 6;  // of codes of so many bits, in some format
 
 // A block of k of one panel.
 struct Unpacked {
@@ -29,7 +35,8 @@ struct Unpacked {
 // How a type is unpacked; codes are unsigned, `offset` above their value.
 struct Source {
   int sub = 0;  // elements that share a scale: 16 or 32
-  bool eight_bits = false, minimum = false;
+  int bits = 0;
+  bool minimum = false;
   int32_t offset = 0;
   void (*unpack)(const ProductMatrix& matrix, int64_t k, int64_t o, int64_t first_k, int64_t end_k,
                  Unpacked& out) = nullptr;
@@ -42,6 +49,7 @@ void unpack_panel(const ProductMatrix& matrix, int64_t k, int64_t o, int64_t fir
   const std::byte* panel = matrix.w + o * n_blocks * (F::kBytes + (F::kPairs ? 32 : 0)) / kPanel;
   for (int64_t at = first_k; at < end_k; at += F::kBlock) {
     const BlockPlace place = block_place<F>(panel, at / F::kBlock, n_blocks);
+    for (int64_t i = 0; kPrefetch && i < F::kBytes + 32; i += 64) __builtin_prefetch(place.codes + 4096 + i, 0, 3);
     Vec scale[kScales], minimum[kScales];
     F::scales(place, scale, minimum);
     for (int s = 0; s < kScales; ++s) {
@@ -86,7 +94,7 @@ void unpack_rows(const ProductMatrix& matrix, int64_t k, int64_t o, int64_t firs
 
 template <class F>
 Source panel_source() {
-  return {F::kSub, F::kEightBits, F::kMinimum, F::kOffset, unpack_panel<F>};
+  return {F::kSub, F::kBits, F::kMinimum, F::kOffset, unpack_panel<F>};
 }
 
 Source source_of(DType type) {
@@ -105,7 +113,7 @@ Source source_of(DType type) {
       break;
   }
   const scalar::BlockFormat& format = scalar::block_format(type);
-  return {format.group, true, format.has_minimum, 128, unpack_rows};
+  return {format.group, 8, format.has_minimum, 128, unpack_rows};
 }
 
 // A block of rows and what a block of k of theirs adds besides codes; sub-groups are of Source::sub elements.
@@ -125,6 +133,7 @@ struct Work {
 
 void fill_rows(const Source& source, const Activations& x, int64_t row, int64_t n_rows, int64_t first_k, int64_t end_k,
                Rows& out) {
+  const int32_t offset = kSignedBytes && source.bits == 8 ? 0 : source.offset;
   for (int64_t r = 0; r < n_rows; ++r) {
     const float* scales = x.scales + ((row + r) * x.k + first_k) / kGroup;
     const int16_t* sums = x.sums + ((row + r) * x.k + first_k) / 16;
@@ -132,12 +141,12 @@ void fill_rows(const Source& source, const Activations& x, int64_t row, int64_t 
       out.scales[r][g] = scales[g];
       const int32_t low = sums[2 * g], high = sums[2 * g + 1];
       if (source.sub == 16) {
-        out.offsets[r][2 * g] = -source.offset * low;
-        out.offsets[r][2 * g + 1] = -source.offset * high;
+        out.offsets[r][2 * g] = -offset * low;
+        out.offsets[r][2 * g + 1] = -offset * high;
         out.scaled_sums[r][2 * g] = scales[g] * static_cast<float>(low);
         out.scaled_sums[r][2 * g + 1] = scales[g] * static_cast<float>(high);
       } else {
-        out.offsets[r][g] = -source.offset * (low + high);
+        out.offsets[r][g] = -offset * (low + high);
         out.scaled_sums[r][g] = scales[g] * static_cast<float>(low + high);
       }
     }
@@ -145,8 +154,8 @@ void fill_rows(const Source& source, const Activations& x, int64_t row, int64_t 
 }
 
 // Rows r.. of the block and kPanels panels: `codes` are their activations from the block's first element on.
-template <int kSub, bool kEightBits, int kRows, int kPanels>
-void add_tile(Work& work, const int8_t* codes, int64_t k, int64_t r0, int64_t n_subs) {
+template <int kSub, int kBits, int kRows, int kPanels>
+[[gnu::noinline]] void add_tile(Work& work, const int8_t* codes, int64_t k, int64_t r0, int64_t n_subs) {
   constexpr int kSteps = kSub / 4;
   Vec sum[kRows][kPanels];
 #pragma GCC unroll 4
@@ -155,11 +164,13 @@ void add_tile(Work& work, const int8_t* codes, int64_t k, int64_t r0, int64_t n_
     for (int p = 0; p < kPanels; ++p) sum[r][p] = load(work.sums[r0 + r][p]);
   }
   for (int64_t g = 0; g < n_subs; ++g) {
-    Bits dots[kRows][kPanels];
+    Dots dots[kRows][kPanels];
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-      for (int p = 0; p < kPanels; ++p) dots[r][p] = splat_int(work.rows.offsets[r0 + r][g]);
+      for (int p = 0; p < kPanels; ++p) {
+        dots[r][p].sum = splat_int(kHasOffset<kBits> ? work.rows.offsets[r0 + r][g] : 0);
+      }
     }
 #pragma GCC unroll 8
     for (int step = 0; step < kSteps; ++step) {
@@ -170,7 +181,7 @@ void add_tile(Work& work, const int8_t* codes, int64_t k, int64_t r0, int64_t n_
       for (int r = 0; r < kRows; ++r) {
         const Bits activations = splat_int(load_int(codes + r * k + g * kSub + step * 4));
 #pragma GCC unroll 3
-        for (int p = 0; p < kPanels; ++p) dots[r][p] = dot<kEightBits>(dots[r][p], weights[p], activations);
+        for (int p = 0; p < kPanels; ++p) add_step<kBits>(dots[r][p], step, weights[p], activations);
       }
     }
 #pragma GCC unroll 3
@@ -179,7 +190,7 @@ void add_tile(Work& work, const int8_t* codes, int64_t k, int64_t r0, int64_t n_
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
         const Vec both = scale * set1(work.rows.scales[r0 + r][g * kSub / kGroup]);
-        sum[r][p] = fma(both, int_to_float(dots[r][p]), sum[r][p]);
+        sum[r][p] = fma(both, int_to_float(dots[r][p].sum), sum[r][p]);
       }
     }
   }
@@ -219,18 +230,12 @@ void add_minimums(Work& work, int64_t r0, int64_t n_subs) {
 template <int kRows, int kPanels>
 void add_tile(const Source& source, Work& work, const int8_t* codes, int64_t k, int64_t r0, int64_t block_k) {
   const int64_t n_subs = block_k / source.sub;
-  const bool eight_bits = kOneDot || source.eight_bits;
-  if (source.sub == 16) {
-    if (eight_bits) {
-      add_tile<16, true, kRows, kPanels>(work, codes, k, r0, n_subs);
-    } else {
-      add_tile<16, kOneDot, kRows, kPanels>(work, codes, k, r0, n_subs);
-    }
-  } else if (eight_bits) {
-    add_tile<32, true, kRows, kPanels>(work, codes, k, r0, n_subs);
-  } else {
-    add_tile<32, kOneDot, kRows, kPanels>(work, codes, k, r0, n_subs);
-  }
+  const auto add = source.bits == 4   ? add_tile<32, kTileBits<4>, kRows, kPanels>
+                   : source.bits == 5 ? add_tile<32, kTileBits<5>, kRows, kPanels>
+                   : source.bits == 6 ? add_tile<16, kTileBits<6>, kRows, kPanels>
+                   : source.sub == 16 ? add_tile<16, 8, kRows, kPanels>
+                                      : add_tile<32, 8, kRows, kPanels>;
+  add(work, codes, k, r0, n_subs);
   if (source.minimum) add_minimums<kRows, kPanels>(work, r0, n_subs);
 }
 

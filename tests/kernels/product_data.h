@@ -138,44 +138,47 @@ inline Weights golden_weights(DType type, int64_t n, int64_t k, std::mt19937& ra
   return w;
 }
 
-/// Rows of random bits, scales among them: every code, and every kind of f16. `tame`: scales below 2.
-inline Weights random_weights(DType type, int64_t n, int64_t k, std::mt19937& random, bool tame) {
-  const int64_t bytes = info(type).block_bytes;
-  Weights w{type, n, k, std::vector<std::byte>(n * k / info(type).block * bytes), Aligned(0)};
-  for (std::byte& b : w.rows) b = static_cast<std::byte>(random());
-  if (tame) {  // clear the top exponent bit of every f16 field
-    const auto clear = [&](int64_t at) {
-      for (size_t i = at + 1; i < w.rows.size(); i += bytes) w.rows[i] &= std::byte{0xbf};
-    };
-    switch (type) {
-      case DType::kQ4_1:
-      case DType::kQ5_1:
-      case DType::kQ4_K:
-      case DType::kQ5_K:
-        clear(0), clear(2);
-        break;
-      case DType::kQ2_K:
-        clear(80), clear(82);
-        break;
-      case DType::kQ3_K:
-        clear(108);
-        break;
-      case DType::kQ6_K:
-        clear(208);
-        break;
-      case DType::kTQ1_0:
-        clear(52);
-        break;
-      case DType::kTQ2_0:
-        clear(64);
-        break;
-      case DType::kMXFP4:
-        for (size_t i = 0; i < w.rows.size(); i += bytes) w.rows[i] = std::byte{120};
-        break;
-      default:
-        clear(0);
-    }
+/// Clears the top exponent bit of every f16 field: scales and minimums are finite and below 2.
+inline void tame(Weights& w) {
+  const int64_t bytes = info(w.type).block_bytes;
+  const auto clear = [&](int64_t at) {
+    for (size_t i = at + 1; i < w.rows.size(); i += bytes) w.rows[i] &= std::byte{0xbf};
+  };
+  switch (w.type) {
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      clear(0), clear(2);
+      break;
+    case DType::kQ2_K:
+      clear(80), clear(82);
+      break;
+    case DType::kQ3_K:
+      clear(108);
+      break;
+    case DType::kQ6_K:
+      clear(208);
+      break;
+    case DType::kTQ1_0:
+      clear(52);
+      break;
+    case DType::kTQ2_0:
+      clear(64);
+      break;
+    case DType::kMXFP4:
+      for (size_t i = 0; i < w.rows.size(); i += bytes) w.rows[i] = std::byte{120};
+      break;
+    default:
+      clear(0);
   }
+}
+
+/// Rows of random bits, scales among them: every code, and every kind of f16. `tamed`: scales below 2.
+inline Weights random_weights(DType type, int64_t n, int64_t k, std::mt19937& random, bool tamed) {
+  Weights w{type, n, k, std::vector<std::byte>(n * k / info(type).block * info(type).block_bytes), Aligned(0)};
+  for (std::byte& b : w.rows) b = static_cast<std::byte>(random());
+  if (tamed) tame(w);
   pack(w);
   return w;
 }

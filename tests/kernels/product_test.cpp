@@ -286,14 +286,17 @@ TEST_F(Products, LargestCodesDoNotSaturate) {
     for (const int fill : {0x00, 0xff, 0x80, 0x7f, 0x88}) {
       Weights w{type, 17, kK, std::vector<std::byte>(matrix_bytes(type, 17, kK), static_cast<std::byte>(fill)),
                 Aligned(0)};
+      tame(w);
       pack(w);
-      for (size_t i = 0; i < w.rows.size(); ++i) {
-        if (fill == 0xff && i % info(type).block_bytes < 4) w.rows[i] = std::byte{0x3c};  // a finite d
-      }
-      pack(w);
-      for (const float sign : {1.0f, -1.0f}) {
-        for (const int64_t rows : {1, 6}) {
-          expect_equal_levels(w, activations(rows, kK, std::vector<float>(rows * kK, sign), scalar_kernels()));
+      for (const float odd : {1.0f, -1.0f}) {
+        for (const int64_t rows : {1, 3, 6, 20}) {
+          std::vector<float> values(rows * kK, -1.0f);
+          for (size_t i = 1; i < values.size(); i += 2) values[i] = odd;
+          const TestActivations x = activations(rows, kK, values, scalar_kernels());
+          expect_equal_levels(w, x);
+          for (const float y : run_tile(scalar_kernels(), w, false, x, false)) EXPECT_TRUE(std::isfinite(y));
+          for (float& v : values) v = -v;
+          expect_equal_levels(w, activations(rows, kK, values, scalar_kernels()));
         }
       }
     }
