@@ -73,28 +73,6 @@ class SpinPool {
   const void* f_ = nullptr;
 };
 
-__attribute__((target("avx512f"))) void read_all(const std::byte* p, int64_t bytes) {
-  __m512i sum[4] = {};
-  for (int64_t i = 0; i + 256 <= bytes; i += 256) {
-    for (int j = 0; j < 4; ++j) sum[j] = _mm512_xor_si512(sum[j], _mm512_loadu_si512(p + i + 64 * j));
-  }
-  const __m512i all = _mm512_xor_si512(_mm512_xor_si512(sum[0], sum[1]), _mm512_xor_si512(sum[2], sum[3]));
-  asm volatile("" ::"v"(all));
-}
-
-// 12 x 64 x 2 operations a turn.
-__attribute__((target("avx512f,avx512vnni"))) void dot_peak(int64_t turns) {
-  __m512i s[12] = {};
-  for (__m512i& v : s) asm volatile("" : "+v"(v));  // unlike each other, for all the compiler knows
-  __m512i a = _mm512_set1_epi32(1), b = _mm512_set1_epi32(2);
-  for (int64_t i = 0; i < turns; ++i) {
-    asm volatile("" : "+v"(a), "+v"(b));
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) s[j] = _mm512_dpbusd_epi32(s[j], a, b);
-  }
-  for (__m512i& v : s) asm volatile("" ::"v"(v));
-}
-
 double seconds(const std::function<void()>& f) {
   const auto start = std::chrono::steady_clock::now();
   f();
@@ -134,18 +112,14 @@ void measure(const Shape& shape, int64_t rows, int n_threads, const Kernels& ker
                    .n_matrices = 1};
   SpinPool pool(n_threads);
   Launch launch = pool.launch();
-  constexpr int64_t kPart = 1 << 19, kTurns = 1 << 16;
-  const auto limit = [&] {
-    if (rows == 1) {
-      launch.parallel((bytes + kPart - 1) / kPart,
-                      [&](int64_t i) { read_all(w + i * kPart, std::min(kPart, bytes - i * kPart)); });
-    } else {
-      launch.parallel(8 * n_threads, [&](int64_t) { dot_peak(kTurns); });
-    }
-  };
+  std::vector<float> sink(bytes / kProbeTaskBytes + 1 + 8 * n_threads);
+  const ProbeArgs probe{
+      .data = w, .bytes = bytes, .rounds = rows == 1 ? 1 : 1 << 16, .tasks = 8 * n_threads, .sink = sink.data()};
+  const auto limit = [&] { (rows == 1 ? kernels.probe_read : kernels.probe_int8_dot)(probe, launch); };
   const double operations =
       2.0 * static_cast<double>(rows) * static_cast<double>(shape.n) * static_cast<double>(shape.k);
-  const double limit_work = rows == 1 ? static_cast<double>(bytes) : 8.0 * n_threads * kTurns * 12 * 64 * 2;
+  const double limit_work = rows == 1 ? static_cast<double>(bytes)
+                                      : static_cast<double>(probe.tasks * probe.rounds * kProbeAccumulators * 64 * 2);
   std::vector<double> limits, products;
   const auto product = [&] { kernels.product(args, launch, kernels); };
   product();

@@ -10,7 +10,7 @@ namespace godwit {
 double read_bandwidth(const Kernels& kernels, ThreadPool& pool, int64_t bytes, int repeats = 5);
 /// F32 operations per second (a fused multiply-add counts as two), all threads, registers only.
 double fma_peak(const Kernels& kernels, ThreadPool& pool);
-/// 8-bit integer dot operations per second (a multiply-add counts as two); 0 where this level has no such instruction.
+/// 8-bit integer dot operations per second (a multiply-add counts as two); 0 at the scalar level.
 double int8_dot_peak(const Kernels& kernels, ThreadPool& pool);
 
 }  // namespace godwit

@@ -32,7 +32,7 @@ void doctor_command(const DoctorOptions& o) {
   Json missing = Json::array();
   if (level < CpuLevel::kAvx2)
     missing.push_back("AVX2, FMA and F16C: products run at the scalar level, many times slower");
-  if (level == CpuLevel::kAvx2) missing.push_back("AVX-512 with VNNI: 8-bit products run in two steps");
+  if (level == CpuLevel::kAvx2) missing.push_back("AVX-512 with VNNI: 8-bit products take several instructions");
   if (level < best) missing.push_back("GODWIT_CPU lowers the level");
   if (o.talk.json) {
     std::cout << dump_json({{"schema", "godwit.doctor/1"},
@@ -58,7 +58,9 @@ void doctor_command(const DoctorOptions& o) {
     std::cout << fmt::format("read     {:.1f} GB/s from {} MiB\n", item["bytes_per_s"].get<double>() / 1e9,
                              item["bytes"].get<int64_t>() >> 20);
   std::cout << fmt::format("f32      {:.0f} Gflop/s (fused multiply-add)\n", fma / 1e9);
-  if (int8 > 0) std::cout << fmt::format("int8     {:.0f} Gop/s (VNNI)\n", int8 / 1e9);
+  if (int8 > 0)
+    std::cout << fmt::format("int8     {:.0f} Gop/s ({})\n", int8 / 1e9,
+                             level >= CpuLevel::kAvx512 ? "VNNI" : "multiply, widen, add");
   for (const Json& item : missing) std::cout << fmt::format("missing  {}\n", item.get<std::string>());
 }
 

@@ -251,7 +251,7 @@ struct Kernels {
   void (*attention)(const AttentionArgs&, Launch&) = nullptr;
   void (*probe_read)(const ProbeArgs&, Launch&) = nullptr;
   void (*probe_fma)(const ProbeArgs&, Launch&) = nullptr;       // 16 lanes of f32 an accumulator
-  void (*probe_int8_dot)(const ProbeArgs&, Launch&) = nullptr;  // 64 products an accumulator; null: no such unit
+  void (*probe_int8_dot)(const ProbeArgs&, Launch&) = nullptr;  // 64 products an accumulator; null: scalar
 };
 
 /// The scalar level: every entry filled.

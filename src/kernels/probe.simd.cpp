@@ -18,6 +18,11 @@ float fold(Wide x) { return static_cast<float>(_mm512_reduce_add_epi32(x)); }
 using Wide = __m256i;
 Wide load(const std::byte* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 Wide either(Wide a, Wide b) { return _mm256_xor_si256(a, b); }
+Wide all(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
+Wide dot(Wide acc, Wide a, Wide b) {
+  asm volatile("" : "+x"(b));  // else equal products would be computed once
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
+}
 float fold(Wide x) {
   alignas(32) int32_t lanes[8];
   _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), x);
@@ -59,12 +64,12 @@ void probe_fma(const ProbeArgs& a, Launch& launch) {
   });
 }
 
-#ifdef GODWIT_LEVEL_avx512
 void probe_int8_dot(const ProbeArgs& a, Launch& launch) {
+  constexpr int kTurns = 64 / sizeof(Wide);  // 64 products an accumulator and round
   launch.parallel(a.tasks, [&](int64_t task) {
     Wide acc[kProbeAccumulators] = {};
     const Wide x = all(3), y = all(static_cast<int>(task % 5));
-    for (int64_t round = 0; round < a.rounds; ++round) {
+    for (int64_t round = 0; round < a.rounds * kTurns; ++round) {
 #pragma GCC unroll 12
       for (int i = 0; i < kProbeAccumulators; ++i) acc[i] = dot(acc[i], x, y);
     }
@@ -73,16 +78,13 @@ void probe_int8_dot(const ProbeArgs& a, Launch& launch) {
     a.sink[task] = fold(sum);
   });
 }
-#endif
 
 }  // namespace
 
 void add_probes(Kernels& k) {
   k.probe_read = probe_read;
   k.probe_fma = probe_fma;
-#ifdef GODWIT_LEVEL_avx512
   k.probe_int8_dot = probe_int8_dot;
-#endif
 }
 
 }  // namespace godwit::GODWIT_LEVEL
