@@ -272,6 +272,12 @@ int granted_cores(const std::string& root) {
   return static_cast<int>(std::max<uint64_t>(1, std::min(n, cpu_quota(root))));
 }
 
+uint64_t resident_memory() {
+  const std::string value = value_of("/proc/self/status", "VmRSS");  // "24684 kB"
+  const auto kib = number(std::string_view(value).substr(0, value.find(' ')));
+  return kib ? *kib * 1024 : 0;
+}
+
 uint64_t granted_memory(const std::string& root) {
   uint64_t least = kUnlimited;
   for (const char* key : {"MemAvailable", "MemTotal"}) {

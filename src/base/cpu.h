@@ -42,4 +42,7 @@ int granted_cores(const std::string& root = "");
 /// memory limit of every cgroup this process is in (v1 and v2). 0: unknown.
 uint64_t granted_memory(const std::string& root = "");
 
+/// Bytes of memory that this process has now (its resident set); 0 where the system does not say.
+uint64_t resident_memory();
+
 }  // namespace godwit

@@ -53,13 +53,13 @@ Facts facts_of(const InspectOptions& o) {
   f.open = open_from(o.model);
   f.runner = runner_options(o.model, *f.open, DType::kF16);
   f.runner.sequences = o.batch;
-  f.need = fit(*f.open, f.runner);
   f.kinds = layer_kinds(*f.open->model);
   for (const Parameter& p : f.open->weights->parameters())
     f.bytes_by_type[std::string(name(p.file_type))] += matrix_bytes(p.file_type, p.tensor.rows(), p.tensor.width());
-  const auto tokenizer = open_tokenizer(*f.open, f.tokenizer_note);
+  const auto tokenizer = open_tokenizer(*f.open, f.tokenizer_note);  // its memory counts
   f.tokenizer = f.open->config.text("tokenizer.ggml.model", "none");
   if (tokenizer != nullptr) f.tokenizer_note = fmt::format("{} tokens", tokenizer->size());
+  f.need = fit_of_process(*f.open, f.runner);
   f.has_template = f.open->config.has("tokenizer.chat_template");
   return f;
 }

@@ -1,13 +1,16 @@
 #include "cli/prompts.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <condition_variable>
-#include <cstdio>
+#include <cstring>
 #include <deque>
 #include <fstream>
-#include <iostream>
 #include <mutex>
 
 #include "base/error.h"
@@ -28,92 +31,159 @@ constexpr size_t kMostLineBytes = size_t{64} << 20;
 /// The lines of a file or of stdin, blank ones left out.
 class Lines {
  public:
-  explicit Lines(const std::string& path) {
-    if (path == "-") return;
-    file_.open(path, std::ios::binary);
-    if (!file_) fail(ErrorKind::kUsage, "--prompts {}: {}", printable_path(path), std::strerror(errno));
-    struct stat status {};
-    if (stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) size_ = status.st_size;
+  explicit Lines(const std::string& path) : path_(path == "-" ? "stdin" : printable_path(path)) {
+    fd_ = path == "-" ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd_ < 0 || fstat(fd_, &status_) != 0) invalid("--prompts {}: {}", path_, std::strerror(errno));
+    if (S_ISDIR(status_.st_mode)) invalid("--prompts {}: is a folder", path_);
+    buffer_.resize(size_t{1} << 16);
   }
+  ~Lines() { close(fd_); }
+  Lines(const Lines&) = delete;
+  Lines& operator=(const Lines&) = delete;
 
-  /// False at the end. What goes beyond kMostLineBytes is cut off.
-  bool next(std::string& line) {
-    std::istream& in = file_.is_open() ? file_ : std::cin;
-    for (line.clear(); line.find_first_not_of(" \t\r") == std::string::npos;) {
-      line.clear();
-      if (in.peek() == std::istream::traits_type::eof()) return false;
-      ++number_;
-      for (int c = in.get(); c != '\n' && c != std::istream::traits_type::eof(); c = in.get()) {
-        ++read_;
-        if (line.size() <= kMostLineBytes) line.push_back(static_cast<char>(c));
+  enum class Next { kLine, kEnd, kLater };
+  /// The next line, waiting for input at most so long: then kLater. What goes beyond kMostLineBytes is cut off.
+  Next next(std::string& line, int wait_ms) {
+    while (true) {
+      const char* begin = buffer_.data() + at_;
+      const char* newline = static_cast<const char*>(std::memchr(begin, '\n', end_ - at_));
+      const size_t n = newline != nullptr ? static_cast<size_t>(newline - begin) : end_ - at_;
+      partial_.append(begin, std::min(n, kMostLineBytes + 1 - std::min(partial_.size(), kMostLineBytes + 1)));
+      at_ += n + (newline != nullptr ? 1 : 0);
+      bool end = false;
+      if (newline == nullptr) {
+        const Next more = fill(wait_ms);
+        if (more == Next::kLater) return more;
+        if (more == Next::kLine) continue;
+        end = true;
+        if (partial_.empty()) return Next::kEnd;
       }
-      ++read_;
+      ++number_;
+      line.swap(partial_);
+      partial_.clear();
+      if (line.find_first_not_of(" \t\r") != std::string::npos) return Next::kLine;
+      if (end) return Next::kEnd;
     }
-    return true;
   }
   int64_t number() const { return number_; }
   int64_t bytes_read() const { return read_; }
-  int64_t bytes() const { return size_; }  // 0: not known
+  int64_t bytes() const { return S_ISREG(status_.st_mode) ? status_.st_size : 0; }  // 0: not known
+  bool is_file(const struct stat& other) const {
+    return other.st_dev == status_.st_dev && other.st_ino == status_.st_ino;
+  }
 
  private:
-  std::ifstream file_;
-  int64_t number_ = 0, read_ = 0, size_ = 0;
+  /// Reads on: kLine when there is more.
+  Next fill(int wait_ms) {
+    pollfd ready{fd_, POLLIN, 0};
+    if (poll(&ready, 1, wait_ms) <= 0) return Next::kLater;
+    const ssize_t n = read(fd_, buffer_.data(), buffer_.size());
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return Next::kLater;
+    if (n < 0) fail(ErrorKind::kFailed, "--prompts {}: {}", path_, std::strerror(errno));
+    at_ = 0;
+    end_ = static_cast<size_t>(n);
+    read_ += n;
+    return n == 0 ? Next::kEnd : Next::kLine;
+  }
+
+  std::string path_;
+  int fd_ = -1;
+  struct stat status_ {};
+  std::vector<char> buffer_;
+  size_t at_ = 0, end_ = 0;
+  std::string partial_;
+  int64_t number_ = 0, read_ = 0;
 };
+
+/// What an earlier run left in an output.
+struct Left {
+  int64_t last_line = 0;  // the number of the input's line that was answered last
+  int64_t bytes = 0;      // of whole lines
+};
+
+/// Throws Error (kUsage) unless the file is the output of a run --prompts, perhaps cut off in its last line.
+Left read_output(const std::string& path) {
+  const std::string name = printable_path(path);
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return {};
+  if (!S_ISREG(status.st_mode)) fail(ErrorKind::kUsage, "--resume {}: not a regular file", name);
+  std::ifstream in(path, std::ios::binary);
+  if (!in) fail(ErrorKind::kUsage, "--resume {}: {}", name, std::strerror(errno));
+  Left left;
+  std::string line, last;
+  while (std::getline(in, line) && !in.eof()) {
+    left.bytes += static_cast<int64_t>(line.size()) + 1;
+    if (!line.empty()) last.swap(line);
+    line.clear();
+  }
+  if (in.bad()) fail(ErrorKind::kFailed, "{}: {}", name, std::strerror(errno));
+  // What stands after the last whole line must be the beginning of one of ours.
+  const std::string_view start = "{\"line\":";
+  bool ours = line.substr(0, start.size()) == start.substr(0, line.size());
+  if (!last.empty()) {
+    const Json json = Json::parse(last, nullptr, /*allow_exceptions=*/false);
+    ours = ours && json.is_object() && json.contains("line") && json["line"].is_number_unsigned() &&
+           json["line"].get<uint64_t>() - 1 < uint64_t{1} << 62;
+    if (ours) left.last_line = json["line"].get<int64_t>();
+  }
+  if (!ours) fail(ErrorKind::kUsage, "--resume {}: not the output of run --prompts; nothing was changed", name);
+  return left;
+}
 
 /// Where answers go, a whole line at a time.
 class Output {
  public:
-  explicit Output(const PromptsOptions& o) {
-    if (o.output.empty()) {
+  /// Only looks: the file is opened when there is a model.
+  Output(const PromptsOptions& o, const Lines& lines) : path_(o.output) {
+    if (path_.empty()) {
       if (o.resume) fail(ErrorKind::kUsage, "--resume needs -o OUTPUT: what stdout had is not known");
       return;
     }
-    const bool exists = access(o.output.c_str(), F_OK) == 0;
+    struct stat status {};
+    const bool exists = stat(path_.c_str(), &status) == 0;
+    if (exists && lines.is_file(status))
+      fail(ErrorKind::kUsage, "-o {}: is the file of prompts itself", printable_path(path_));
     if (exists && !o.resume)
-      fail(ErrorKind::kUsage, "{}: exists already; --resume goes on after its last line", printable_path(o.output));
-    if (exists) find_end(o.output);
-    file_ = std::fopen(o.output.c_str(), "ab");
-    if (file_ == nullptr) fail(ErrorKind::kFailed, "{}: {}", printable_path(o.output), std::strerror(errno));
+      fail(ErrorKind::kUsage, "{}: exists already; --resume goes on after its last line", printable_path(path_));
+    read_output(path_);
   }
   ~Output() {
-    if (file_ != nullptr) std::fclose(file_);
+    if (fd_ >= 0) close(fd_);
   }
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
-  /// The number of the input's line that was answered last.
+  /// Opens the file for this run alone. A last line that was cut off goes, and is answered again.
+  void open() {
+    if (path_.empty()) return;
+    fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd_ < 0) fail(ErrorKind::kFailed, "{}: {}", printable_path(path_), std::strerror(errno));
+    if (flock(fd_, LOCK_EX | LOCK_NB) != 0)
+      fail(ErrorKind::kUsage, "{}: another run is writing it", printable_path(path_));
+    const Left left = read_output(path_);
+    last_line_ = left.last_line;
+    if (ftruncate(fd_, left.bytes) != 0)
+      fail(ErrorKind::kFailed, "{}: {}", printable_path(path_), std::strerror(errno));
+  }
+
   int64_t last_line() const { return last_line_; }
 
   void write(const Json& answer) {
     const std::string line = dump_json(answer) + '\n';
-    std::FILE* to = file_ != nullptr ? file_ : stdout;
-    if (std::fwrite(line.data(), 1, line.size(), to) != line.size() || std::fflush(to) != 0)
-      fail(ErrorKind::kFailed, "writing answers: {}; --resume goes on from here", std::strerror(errno));
+    const int fd = fd_ >= 0 ? fd_ : STDOUT_FILENO;
+    for (size_t done = 0; done < line.size();) {
+      const ssize_t n = ::write(fd, line.data() + done, line.size() - done);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0)
+        fail(ErrorKind::kFailed, "writing answers: {}{}", std::strerror(errno),
+             fd_ >= 0 ? "; --resume goes on from here" : "");
+      done += static_cast<size_t>(n);
+    }
   }
 
  private:
-  /// Reads what an earlier run left. A last line that was cut off in the middle goes, and is answered again.
-  void find_end(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    std::string line, last;
-    int64_t whole = 0;
-    while (std::getline(in, line) && !in.eof()) {
-      whole += static_cast<int64_t>(line.size()) + 1;
-      last.swap(line);
-    }
-    if (!last.empty()) {
-      const Json json = parse_json(last, path);
-      if (!json.is_object() || !json.contains("line") || !json["line"].is_number_integer())
-        invalid("{}: its last whole line has no number \"line\": it is no output of run --prompts",
-                printable_path(path));
-      last_line_ = json["line"].get<int64_t>();
-    }
-    in.close();
-    if (truncate(path.c_str(), whole) != 0)
-      fail(ErrorKind::kFailed, "{}: {}", printable_path(path), std::strerror(errno));
-  }
-
-  std::FILE* file_ = nullptr;
+  std::string path_;
+  int fd_ = -1;
   int64_t last_line_ = 0;
 };
 
@@ -134,8 +204,8 @@ template <class T>
 void read_integer(const Json& line, const char* key, T& value, bool negative = false) {
   const Json* v = field(line, key, &Json::is_number_integer, "an integer");
   if (v == nullptr) return;
-  if (!negative && v->is_number_integer() && !v->is_number_unsigned() && v->get<int64_t>() < 0)
-    fail(ErrorKind::kUsage, "{} {}: expected at least 0", key, v->get<int64_t>());
+  if (!negative && (!v->is_number_unsigned() || v->get<uint64_t>() > INT64_MAX))
+    fail(ErrorKind::kUsage, "{}: expected an integer from 0 to 2^63 - 1", key);
   value = v->get<T>();
 }
 
@@ -278,14 +348,22 @@ Totals answer_all(Engine& engine, const Defaults& defaults, Lines& lines, Output
   std::deque<Job> jobs;  // in the order of their lines: not yet written
   std::string text;
   bool more = true;
-  while (lines.number() < output.last_line() && more) more = lines.next(text);
   while (!interrupted()) {
     int64_t running = 0;
     for (Job& job : jobs) running += progress_of(job) ? 0 : 1;
     // As many again wait in the engine's queue, so that no place stays empty; lines that are done wait for their turn.
-    while (more && running < 2 * parallel && static_cast<int64_t>(jobs.size()) < 64 * parallel) {
-      more = lines.next(text);
-      if (!more) break;
+    while (more && running < 2 * parallel && static_cast<int64_t>(jobs.size()) < 64 * parallel && !interrupted()) {
+      const bool idle = jobs.empty();
+      const Lines::Next next = lines.next(text, idle ? 100 : 0);
+      if (next == Lines::Next::kLater) {
+        if (idle) continue;
+        break;
+      }
+      more = next == Lines::Next::kLine;
+      if (!more && lines.number() < output.last_line())
+        fail(ErrorKind::kUsage, "--resume: the output has line {}, but the prompts end at line {}", output.last_line(),
+             lines.number());
+      if (!more || lines.number() <= output.last_line()) continue;
       jobs.emplace_back();
       jobs.back().line = lines.number();
       start(jobs.back(), text, defaults, engine);
@@ -310,8 +388,9 @@ Totals answer_all(Engine& engine, const Defaults& defaults, Lines& lines, Output
 
 void run_prompts(const ModelOptions& model, const TalkOptions& talk, const SamplingFlags& sampling,
                  const PromptsOptions& o) {
+  StopMatcher(sampling.stop);  // what is wrong with a flag is not the lines' fault
   Lines lines(o.file);
-  Output output(o);
+  Output output(o, lines);
   Session session = start_session(model, talk, DType::kF16, [&](const OpenModel& open, RunnerOptions& r) {
     r.sequences = o.parallel;
     limit_state(model, open, r);
@@ -328,6 +407,7 @@ void run_prompts(const ModelOptions& model, const TalkOptions& talk, const Sampl
   defaults.request.n_tokens = tokenizer != nullptr ? tokenizer->size() : 0;
   defaults.request.on_news = [&] { bell.ring(); };
 
+  output.open();
   const auto start = std::chrono::steady_clock::now();
   Engine engine(*session.runner, {.rows = o.parallel, .on_step = {}});
   const Totals t = answer_all(engine, defaults, lines, output, bell, o.parallel, talk.quiet);

@@ -57,6 +57,10 @@ void report(const RunOptions& o, const Session& session, const AnswerText& answe
   }
   std::cout << std::endl;
   if (o.talk.quiet) return;
+  if (outcome.prefill_s == 0) {
+    fmt::print(stderr, "load {:.2f} s, finish: {} before the first token\n", session.load_s, finish);
+    return;
+  }
   // The first token came out of the prompt's pass.
   const auto decoded = static_cast<double>(std::max<int64_t>(0, outcome.completion_tokens - 1));
   fmt::print(stderr, "load {:.2f} s, prompt {} tokens at {:.1f} tok/s, {} tokens at {:.1f} tok/s, finish: {}\n",

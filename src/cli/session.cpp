@@ -66,8 +66,14 @@ RunnerOptions runner_options(const ModelOptions& o, const OpenModel& open, DType
   return r;
 }
 
+Fit fit_of_process(const OpenModel& open, const RunnerOptions& runner) {
+  Fit need = fit(open, runner);
+  need.work += static_cast<int64_t>(resident_memory());
+  return need;
+}
+
 void check_fits(const ModelOptions& o, const OpenModel& open, const RunnerOptions& runner) {
-  const Fit need = fit(open, runner);
+  const Fit need = fit_of_process(open, runner);
   const auto mib = [](int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
   if (!o.memory.empty()) {
     const auto budget = static_cast<int64_t>(std::min<uint64_t>(parse_size(o.memory), INT64_MAX));
@@ -82,7 +88,7 @@ void check_fits(const ModelOptions& o, const OpenModel& open, const RunnerOption
 }
 
 void limit_state(const ModelOptions& o, const OpenModel& open, RunnerOptions& runner) {
-  const Fit need = fit(open, runner);
+  const Fit need = fit_of_process(open, runner);
   // Some of what the machine grants stays free for tables, texts and the system.
   auto left =
       static_cast<int64_t>(std::min<uint64_t>(granted_memory(), INT64_MAX) / 16 * 15) - need.weights - need.work;

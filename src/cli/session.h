@@ -20,6 +20,10 @@ std::unique_ptr<OpenModel> open_from(const ModelOptions& options);
 /// Runner options from flags. `cache` is the command's default type of keys and values.
 RunnerOptions runner_options(const ModelOptions& options, const OpenModel& open, DType cache);
 
+/// What running takes of the machine. Working memory includes what the process has by now: its code, the file's tables
+/// and, once it was opened, the tokenizer.
+Fit fit_of_process(const OpenModel& open, const RunnerOptions& runner);
+
 /// Throws Error (kMemory) unless weights, state and work fit what --memory or the machine grants.
 void check_fits(const ModelOptions& options, const OpenModel& open, const RunnerOptions& runner);
 

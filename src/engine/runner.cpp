@@ -7,10 +7,11 @@
 namespace godwit {
 namespace {
 
-int64_t work_bytes(const OpenModel& open, const StateLayout& layout, const RunnerOptions& o) {
+// Of the largest step: all its logits are wanted, or the last of each sequence.
+int64_t work_bytes(const OpenModel& open, const StateLayout& layout, const RunnerOptions& o, bool all_logits) {
   const int64_t rows = std::min(o.sequences, o.chunk);
   const int64_t past = std::max<int64_t>(0, o.context - o.chunk);
-  return dry_pass(*open.model, layout, o.chunk, rows, past, o.chunk, o.exact) + 4096;
+  return dry_pass(*open.model, layout, o.chunk, rows, past, all_logits ? o.chunk : rows, o.exact) + 4096;
 }
 
 int64_t state_bytes(const StateLayout& layout, const RunnerOptions& o) {
@@ -22,7 +23,7 @@ int64_t state_bytes(const StateLayout& layout, const RunnerOptions& o) {
 
 Fit fit(const OpenModel& open, const RunnerOptions& options) {
   const StateLayout layout = open.model->state_layout(options.cache);
-  return {open.weights->bytes(), state_bytes(layout, options), work_bytes(open, layout, options)};
+  return {open.weights->bytes(), state_bytes(layout, options), work_bytes(open, layout, options, false)};
 }
 
 Runner::Runner(const OpenModel& open, const RunnerOptions& options, std::optional<Kernels> kernels)
@@ -31,7 +32,7 @@ Runner::Runner(const OpenModel& open, const RunnerOptions& options, std::optiona
       layout_(open.model->state_layout(options.cache)),
       threads_(options.threads),
       kernels_(kernels ? *kernels : kernels_at(options.level)),
-      arena_(work_bytes(open, layout_, options)),
+      arena_(work_bytes(open, layout_, options, true)),
       state_(layout_, state_bytes(layout_, options), options.chunk) {}
 
 Context Runner::context() { return {.arena = arena_, .kernels = kernels_, .pool = threads_, .exact = options_.exact}; }

@@ -30,7 +30,8 @@ struct Fit {
   int64_t weights = 0, state = 0, work = 0;
   int64_t total() const { return weights + state + work; }
 };
-/// Counted, nothing is taken.
+/// Counted, nothing is taken: for generation, where the last logits of each sequence are wanted. All logits of a step
+/// take up to 32 MiB more.
 Fit fit(const OpenModel& open, const RunnerOptions& options);
 
 /// Which logits a caller wants of the tokens it feeds.

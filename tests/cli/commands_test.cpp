@@ -283,11 +283,29 @@ TEST_F(Prompts, ResumesAfterTheLastWholeLine) {
     EXPECT_EQ(r.code, 0) << r.err;
     EXPECT_EQ(slurp(out()), whole) << "cut at " << size;
   }
-  std::ofstream(out()) << "something else\n";
-  EXPECT_EQ(run(command + " --resume").code, 3);
+  // A blank line at the end changes nothing.
+  std::ofstream(out(), std::ios::binary) << whole.substr(0, whole.find('\n') + 1) << "\n";
+  EXPECT_EQ(run(command + " --resume").code, 0);
+  EXPECT_EQ(json_lines(std::regex_replace(slurp(out()), std::regex("\n\n"), "\n")), json_lines(whole));
+  // What is not an output stays as it is.
+  for (const char* foreign : {"something else\n", "something else", "{\"a\": 1}\n", "{\"line\":0}\n", "{\"line\":-5}\n",
+                              "{\"line\":18446744073709551615}\n"}) {
+    std::ofstream(out(), std::ios::binary) << foreign;
+    EXPECT_EQ(run(command + " --resume").code, 2) << foreign;
+    EXPECT_EQ(slurp(out()), foreign);
+  }
+  std::ofstream(out()) << "{\"line\":21}\n";
+  EXPECT_EQ(run(command + " --resume").code, 2) << "further than the prompts";
+  write("{\"ids\": [1]}");
+  EXPECT_EQ(run("run " + tiny_ + in() + " --resume -o " + (folder_ / "in.jsonl").string()).code, 2);
+  EXPECT_EQ(slurp(folder_ / "in.jsonl"), "{\"ids\": [1]}");
+  EXPECT_EQ(run("run nosuch.gguf" + in() + " -o " + (folder_ / "new").string()).code, 3);
+  EXPECT_FALSE(fs::exists(folder_ / "new"));
+  EXPECT_EQ(run("run " + tiny_ + in() + " --stop ''").code, 2);
+  EXPECT_EQ(run("run " + tiny_ + " --prompts " + folder_.string()).code, 3);
   EXPECT_EQ(run("run " + tiny_ + in() + " --resume").code, 2);
   EXPECT_EQ(run("run " + tiny_ + in() + " -p x").code, 2);
-  EXPECT_EQ(run("run " + tiny_ + " --prompts " + (folder_ / "absent").string()).code, 2);
+  EXPECT_EQ(run("run " + tiny_ + " --prompts " + (folder_ / "absent").string()).code, 3);
 }
 
 }  // namespace
