@@ -45,14 +45,14 @@ std::vector<TokenId> some_tokens(int64_t n, int64_t vocab, uint64_t key) {
 
 // Submits a request for each sequence of the batch and waits for all. What comes next must not depend on the weights:
 // experts and windows apart, every token costs the same.
-void answer(Engine& engine, const Point& p, int64_t prompt, int64_t generate, int64_t vocab) {
+void answer(Engine& engine, const Point& p, uint64_t sample, int64_t prompt, int64_t generate, int64_t vocab) {
   std::vector<Completion> all;
   for (int64_t s = 0; s < p.batch; ++s) {
-    const auto key = static_cast<uint64_t>(s);
+    const uint64_t key = (sample << 32) + static_cast<uint64_t>(s);  // no prefix of another sample is found
     Request request;
     request.prompt = some_tokens(prompt, vocab, key);
     request.max_tokens = generate;
-    request.tenant = std::to_string(s);  // no two sequences share a page
+    request.tenant = std::to_string(key);  // no two sequences share a page
     request.cancel = &interrupted();
     request.choose = [=](std::span<const float>, int64_t position) {
       return static_cast<TokenId>(random_bits(key, 1, static_cast<uint64_t>(position)) % static_cast<uint64_t>(vocab));
@@ -66,7 +66,7 @@ void answer(Engine& engine, const Point& p, int64_t prompt, int64_t generate, in
 
 // One sample, in tokens a second of all sequences together. They are first filled to the depth and remembered, so that
 // the requests that count go on from there. For decode, the steps in which all decode count.
-double measure(Runner& runner, const Point& p) {
+double measure(Runner& runner, const Point& p, uint64_t sample) {
   const int64_t vocab = runner.model().vocab_size();
   double tokens = 0, seconds = 0;
   bool counts = false;
@@ -77,9 +77,9 @@ double measure(Runner& runner, const Point& p) {
                              tokens += static_cast<double>(p.decode ? step.decode_rows : step.prompt_tokens);
                              seconds += step.seconds;
                            }});
-    if (p.depth > 0) answer(engine, p, p.depth, 1, vocab);
+    if (p.depth > 0) answer(engine, p, sample, p.depth, 1, vocab);
     counts = true;
-    answer(engine, p, p.depth + (p.decode ? 1 : p.prompt), p.decode ? p.generate + 1 : 1, vocab);
+    answer(engine, p, sample, p.depth + (p.decode ? 1 : p.prompt), p.decode ? p.generate + 1 : 1, vocab);
   }  // the last step is told after its tokens
   return tokens / std::max(seconds, 1e-9);
 }
@@ -217,7 +217,7 @@ void bench_command(const BenchOptions& o) {
   for (int repeat = -1; repeat < o.repeat && !interrupted(); ++repeat) {
     for (Point& p : points) {
       if (interrupted()) break;
-      const double speed = measure(*all[p.model].session.runner, p);
+      const double speed = measure(*all[p.model].session.runner, p, static_cast<uint64_t>(done));
       if (repeat >= 0 && !interrupted()) p.samples.push_back(speed);
       progress.update(++done, rounds);
     }
