@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace godwit {
 namespace {
@@ -97,8 +98,8 @@ RopeSpec rope_from(const Config& c, int64_t head_dim, bool interleaved, bool sca
               original);
     apply_yarn(c, spec, inv, base, {factor, static_cast<double>(original)});
   } else if (type != "none" && type != "longrope") {
-    invalid("{}: key {}: \"{}\" is not known, expected none, linear or yarn", c.source, c.full_key("rope.scaling.type"),
-            type);
+    invalid("{}: key {}: {} is not known, expected none, linear or yarn", c.source, c.full_key("rope.scaling.type"),
+            quoted(type));
   }
   std::vector<double> factors, long_factors;
   if (scaled) {

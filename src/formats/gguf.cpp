@@ -362,7 +362,7 @@ StoredModel open_gguf(const std::string& path) {
   StoredModel model;
   model.container = Container::kGguf;
   model.path = path;
-  model.config.source = path;
+  model.config.source = printable_path(path);
   model.files.emplace_back(path);
   {
     Cursor in(model.files[0]);

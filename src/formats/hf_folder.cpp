@@ -214,7 +214,7 @@ StoredModel open_hf_folder(const std::string& path) {
   model.container = Container::kHuggingFace;
   model.path = path;
   model.config_json = read_config(folder);
-  model.config.source = path;
+  model.config.source = printable_path(path);
   if (folder.has("model.safetensors")) {
     open_safetensors(folder.resolve("model.safetensors", folder.named("model.safetensors")), model);
   } else if (folder.has("model.safetensors.index.json")) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "formats/gguf.h"
 #include "formats/hf_folder.h"
 #include "tensor/decode.h"
@@ -47,8 +48,8 @@ void configure_from_gguf(OpenModel& m) {
   m.config = m.stored.config;
   m.architecture = find_architecture(m.config.architecture);
   if (m.architecture == nullptr)
-    invalid("{}: key general.architecture: \"{}\" is not supported, expected one of {}", m.config.source,
-            m.config.architecture, known_names());
+    invalid("{}: key general.architecture: {} is not supported, expected one of {}", m.config.source,
+            quoted(m.config.architecture), known_names());
   take_rope_factors(m);
   // The table of embeddings says how many tokens there are; the key is optional.
   if (const StoredTensor* t = m.stored.find("token_embd.weight"); t != nullptr && t->shape.rank == 2)
@@ -63,15 +64,15 @@ void configure_from_hf(OpenModel& m, const std::string& text, const std::string&
   if (m.architecture == nullptr) {
     const Json named = json.contains("architectures") ? json["architectures"] : json.value("model_type", Json());
     invalid("{}: key architectures: {} is not supported, expected a class of {}", source,
-            dump_json(named).substr(0, 100), known_names());
+            printable(dump_json(named), 100), known_names());
   }
   const Json defaults = Json::parse(hf_class->defaults);
   for (const auto& [key, value] : defaults.items())
     if (!json.contains(key)) json[key] = value;
-  m.config.source = source;
+  m.config.source = printable_path(source);
   m.config.architecture = m.architecture->name;
   m.config.set("general.architecture", m.architecture->name);
-  m.architecture->from_hf({std::move(json), source}, m.config);
+  m.architecture->from_hf({std::move(json), m.config.source}, m.config);
 }
 
 bool gains_are_offsets(const Architecture& a) {

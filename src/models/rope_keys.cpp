@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "models/usual.h"
 
 namespace godwit {
@@ -112,9 +113,9 @@ void rope_from_dictionary(const Json& rope, double theta, const std::string& sou
     c.set("rope.scaling.factors", llama3_factors(c, base));
   } else {
     invalid(
-        "{}: rope parameters: rope_type: \"{}\" is not known, expected default, linear, dynamic, yarn, llama3 or "
+        "{}: rope parameters: rope_type: {} is not known, expected default, linear, dynamic, yarn, llama3 or "
         "longrope",
-        source, type);
+        source, quoted(type));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace godwit {
 namespace {
@@ -123,8 +124,8 @@ void windows_from_hf(const HfConfig& hf, Config& c) {
   for (const Json& type : list) {
     const std::string text = type.is_string() ? type.get<std::string>() : type.dump();
     if (text != "sliding_attention" && text != "full_attention")
-      invalid("{}: key layer_types: \"{}\" is not known here, expected full_attention or sliding_attention", hf.source,
-              text);
+      invalid("{}: key layer_types: {} is not known here, expected full_attention or sliding_attention", hf.source,
+              quoted(text));
     slides.push_back(text == "sliding_attention");
   }
   if (!list.is_array() || static_cast<int64_t>(slides.size()) != hf.integer("num_hidden_layers"))
