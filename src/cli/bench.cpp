@@ -222,6 +222,7 @@ void bench_command(const BenchOptions& o) {
       progress.update(++done, rounds);
     }
   }
+  if (interrupted()) throw Interrupted("bench: interrupted");
   report(o, all, points, limits);
 }
 
@@ -233,9 +234,8 @@ void add_bench(CLI::App& app) {
       app.add_subcommand("bench",
                          "speeds of prefill and decode, repeats interleaved over all models and settings\n\n"
                          "  godwit bench a.gguf b.gguf --prompt 512 --generate 128 --depth 0,4096 --batch 1,8");
-  add_model_options(*command, o->model, /*positional=*/false);
-  command->get_option("--model")->required(false);
-  command->add_option("MODELS", o->models, "one or more models")->required();
+  add_model_options(*command, o->model, /*one=*/false);
+  command->add_option("MODELS,-m,--model", o->models, "one or more models")->required()->envname("GODWIT_MODEL");
   command->add_option("--prompt", o->prompt, "prompt lengths (default 512; 0: no prefill test)");
   command->add_option("--generate", o->generate, "tokens to generate (default 128; 0: no decode test)");
   command->add_option("--depth", o->depth, "tokens already absorbed (default 0)");

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <stdexcept>
 
 namespace godwit {
 
@@ -15,9 +16,14 @@ void add_bench(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_doctor(CLI::App& app);
 
-/// From here on Ctrl-C is noticed instead of ending the process at once.
+/// From here on Ctrl-C (SIGINT) and SIGTERM are noticed instead of ending the process at once.
 void watch_interrupts();
-/// Becomes true at the first Ctrl-C; a second one ends the process.
+/// Becomes true at the first of these signals; a second one ends the process. Who stops early throws Interrupted.
 const std::atomic<bool>& interrupted();
+/// A command that was stopped before its end: exit code 130.
+class Interrupted : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 }  // namespace godwit

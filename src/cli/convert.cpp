@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/session.h"
+#include "cli/streams.h"
 #include "models/save.h"
 #include "tensor/encode.h"
 #include "text/tokenizer_json.h"
@@ -94,13 +95,13 @@ void convert_command(const ConvertOptions& o) {
   const auto open = open_from(o.model);
   Progress progress("converting", o.talk.quiet, true);
   const auto update = [&](int64_t done, int64_t all) {
-    if (interrupted()) fail(ErrorKind::kFailed, "convert: interrupted, nothing was written");
+    if (interrupted()) throw Interrupted("convert: interrupted, nothing was written");
     progress.update(done, all);
   };
   const auto write = [&](auto plan, const auto& write_plan) {
     add_tokenizer(*open, plan);
     if (!o.talk.quiet)
-      for (const std::string& warning : plan.warnings) fmt::print(stderr, "godwit: warning: {}\n", warning);
+      for (const std::string& warning : plan.warnings) complain("warning: " + warning);
     write_plan(plan);
     if (o.talk.json)
       std::cout << dump_json(

@@ -70,7 +70,9 @@ void add_doctor(CLI::App& app) {
   auto o = std::make_shared<DoctorOptions>();
   CLI::App* command = app.add_subcommand(
       "doctor", "CPU level, kernels in use, measured limits, memory, what is missing\n\n  godwit doctor --json");
-  command->add_option("-t,--threads", o->threads, "threads (default: granted cores)")->check(CLI::Range(1, 1024));
+  command->add_option("-t,--threads", o->threads, "threads (default: granted cores)")
+      ->check(CLI::Range(1, 1024))
+      ->envname("GODWIT_THREADS");
   add_talk_options(*command, o->talk);
   command->callback([o] { doctor_command(*o); });
 }

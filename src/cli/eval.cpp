@@ -5,8 +5,10 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/session.h"
+#include "cli/streams.h"
 
 namespace godwit {
 namespace {
@@ -41,12 +43,13 @@ void eval_command(const EvalOptions& o) {
     if (o.model.context == 0) r.context = std::min(r.context, kUsualContext);
     if (r.context < 2) fail(ErrorKind::kUsage, "eval: -c {}: expected at least 2", r.context);
   });
-  const std::string text = read_text(o.text, uint64_t{4} << 30);
+  const std::string text = read_input(o.text, uint64_t{4} << 30);
   const auto ids = tokenizer->encode(text, {.special = false, .bos = false});
   const auto bos = tokenizer->adds_bos() ? tokenizer->bos() : std::nullopt;
   Runner& runner = *session.runner;
   const auto windows = windows_of(ids, runner.options().context, bos);
-  if (windows.empty()) fail(ErrorKind::kFailed, "{}: has {} tokens, nothing to score", o.text, ids.size());
+  if (windows.empty())
+    fail(ErrorKind::kFailed, "{}: has {} tokens, nothing to score", printable_path(o.text), ids.size());
 
   double nll = 0.0;
   int64_t tokens = 0, bytes = 0;
@@ -69,9 +72,8 @@ void eval_command(const EvalOptions& o) {
         &interrupted());
     runner.pool().release(state);
     progress.update(static_cast<int64_t>(w + 1), static_cast<int64_t>(windows.size()));
-    if (!whole) break;
+    if (!whole) throw Interrupted("eval: interrupted");
   }
-  if (tokens == 0) return;
   const double perplexity = std::exp(nll / static_cast<double>(tokens));
   const double bits_per_byte = nll / std::log(2.0) / static_cast<double>(std::max<int64_t>(1, bytes));
   if (o.talk.json) {
@@ -97,7 +99,7 @@ void add_eval(CLI::App& app) {
                                          "perplexity of a text, in windows of the context (default 2048)\n\n"
                                          "  godwit eval model.gguf --text book.txt --context 1024");
   add_model_options(*command, o->model);
-  command->add_option("--text", o->text, "a text file")->required();
+  command->add_option("--text", o->text, "a text file; - is stdin")->required();
   add_talk_options(*command, o->talk);
   command->callback([o] { eval_command(*o); });
 }

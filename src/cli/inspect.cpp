@@ -116,8 +116,8 @@ void print_text(const Facts& f, bool tensors) {
   line("width", fmt::format("{}, vocabulary {}{}", f.open->model->d_model(), f.open->model->vocab_size(),
                             f.open->model->tied() ? ", head tied to the embedding" : ""));
   line("context", fmt::format("{} tokens", f.open->model->context_length()));
-  line("tokenizer",
-       fmt::format("{} ({}), chat template: {}", f.tokenizer, f.tokenizer_note, f.has_template ? "yes" : "no"));
+  line("tokenizer", fmt::format("{} ({}), chat template: {}", printable(f.tokenizer), f.tokenizer_note,
+                                f.has_template ? "yes" : "no"));
   const StateLayout layout = f.open->model->state_layout(f.runner.cache);
   line("state", fmt::format("{} bytes a token ({} keys and values)", layout.bytes_per_token(), name(f.runner.cache.k)));
   const auto granted = static_cast<int64_t>(granted_memory());

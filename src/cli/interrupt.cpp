@@ -1,4 +1,4 @@
-// Ctrl-C: the first asks for a clean end, the second ends the process.
+// Ctrl-C and SIGTERM: the first asks for a clean end, the second ends the process.
 #include <csignal>
 #include <cstdlib>
 
@@ -19,6 +19,7 @@ void watch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
 }
 
 const std::atomic<bool>& interrupted() { return stop; }

@@ -1,9 +1,11 @@
 // godwit logits: logits of every position, for comparisons with other implementations.
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "formats/safetensors.h"
@@ -26,14 +28,16 @@ std::vector<std::vector<TokenId>> read_sequences(const LogitsOptions& o, int64_t
     sequences.emplace_back(ids.begin(), ids.end());
     return sequences;
   }
-  const Json json = parse_json(read_text(o.ids_file, kMostIdsBytes), o.ids_file);
-  if (!json.is_array() || json.empty()) invalid("{}: expected a list of lists of token ids", o.ids_file);
+  const Json json = parse_json(read_text(o.ids_file, kMostIdsBytes), printable_path(o.ids_file));
+  if (!json.is_array() || json.empty())
+    invalid("{}: expected a list of lists of token ids", printable_path(o.ids_file));
   for (const Json& list : json) {
-    if (!list.is_array() || list.empty()) invalid("{}: list {}: expected token ids", o.ids_file, sequences.size());
+    if (!list.is_array() || list.empty())
+      invalid("{}: list {}: expected token ids", printable_path(o.ids_file), sequences.size());
     auto& ids = sequences.emplace_back();
     for (const Json& id : list) {
       if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= vocab)
-        invalid("{}: list {}: {} is not a token id, expected 0 to {}", o.ids_file, sequences.size() - 1,
+        invalid("{}: list {}: {} is not a token id, expected 0 to {}", printable_path(o.ids_file), sequences.size() - 1,
                 dump_json(id).substr(0, 40), vocab - 1);
       ids.push_back(static_cast<TokenId>(id.get<int64_t>()));
     }
@@ -41,11 +45,25 @@ std::vector<std::vector<TokenId>> read_sequences(const LogitsOptions& o, int64_t
   return sequences;
 }
 
+// The output must not replace what it is made from.
+void refuse_inputs(const LogitsOptions& o, const OpenModel& open) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  std::vector<fs::path> inputs = {find_model(o.model.model)};
+  if (!o.ids_file.empty()) inputs.emplace_back(o.ids_file);
+  for (const InputFile& file : open.stored.files) inputs.emplace_back(file.path());
+  for (const auto& entry : fs::directory_iterator(inputs.front(), error)) inputs.push_back(entry.path());
+  for (const fs::path& input : inputs)
+    if (fs::equivalent(input, o.output, error))
+      fail(ErrorKind::kUsage, "-o {}: is what the logits are made from", printable_path(o.output));
+}
+
 void logits_command(const LogitsOptions& o) {
   if (o.ids.empty() == o.ids_file.empty())
     fail(ErrorKind::kUsage, "logits: give one of --ids 1,2,3 and --ids-file FILE (a JSON list of lists)");
   std::vector<std::vector<TokenId>> sequences;
   Session session = start_session(o.model, o.talk, DType::kF32, [&](const OpenModel& open, RunnerOptions& r) {
+    refuse_inputs(o, open);
     sequences = read_sequences(o, open.model->vocab_size());
     int64_t longest = 1;
     for (const auto& ids : sequences) longest = std::max(longest, static_cast<int64_t>(ids.size()));
@@ -67,7 +85,7 @@ void logits_command(const LogitsOptions& o) {
           [&](size_t, int64_t, Tensor logits) { write(logits.data, static_cast<size_t>(logits.bytes())); },
           &interrupted());
       runner.pool().release(state);
-      if (!whole) fail(ErrorKind::kFailed, "logits: interrupted, nothing was written");
+      if (!whole) throw Interrupted("logits: interrupted, nothing was written");
     };
     tensors.push_back({fmt::format("logits.{}", i),
                        DType::kF32,

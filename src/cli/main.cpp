@@ -3,13 +3,14 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <cstdlib>
+#include <cstdio>
 #include <new>
 
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/streams.h"
 #include "cli/version.h"
 
 namespace godwit {
@@ -34,8 +35,8 @@ int usage_error(const CLI::App& app, const CLI::Error& e) {
   std::string message = e.what();
   for (char& c : message)
     if (c == '\n') c = ' ';
-  fmt::print(stderr, "godwit: {}; see godwit {}--help\n", with_suggestion(*command, message),
-             command == &app ? "" : command->get_name() + " ");
+  complain(fmt::format("{}; see godwit {}--help", one_line(with_suggestion(*command, message), 400),
+                       command == &app ? "" : command->get_name() + " "));
   return static_cast<int>(ErrorKind::kUsage);
 }
 
@@ -60,19 +61,19 @@ int main_with(int argc, char** argv) {
     add(app);
   // CLI11 would only say that a command is required.
   if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) {
-    fmt::print(stderr, "godwit: {}; see godwit --help\n",
-               with_suggestion(app, fmt::format("unknown command {}", printable(argv[1]))));
+    complain(fmt::format("{}; see godwit --help",
+                         with_suggestion(app, fmt::format("unknown command {}", printable(argv[1])))));
     return static_cast<int>(ErrorKind::kUsage);
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
-    return app.exit(e);
+    app.exit(e);  // prints help or version
   } catch (const CLI::ParseError& e) {
     return usage_error(app, e);
   }
-  std::fflush(stdout);
-  return interrupted().load() ? 130 : 0;
+  flush_output();
+  return 0;
 }
 
 }  // namespace
@@ -81,18 +82,26 @@ int main_with(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace godwit;
+  open_standard_streams();
   watch_interrupts();
+  // A write that fails says so; the process would end with files half written.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return main_with(argc, argv);
   } catch (const Error& e) {
-    fmt::print(stderr, "godwit: {}\n", e.what());
+    complain(e.what());
     return static_cast<int>(e.kind());
+  } catch (const Interrupted& e) {
+    complain(e.what());
+    return 130;
+  } catch (const ReaderGone&) {
+    return static_cast<int>(ErrorKind::kFailed);
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "godwit: out of memory\n");
+    std::fputs("godwit: out of memory\n", stderr);
     return static_cast<int>(ErrorKind::kMemory);
   } catch (const std::exception& e) {
-    fmt::print(stderr, "godwit: {}\n", e.what());
+    complain(e.what());
     return 1;
   }
 }

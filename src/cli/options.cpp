@@ -3,32 +3,49 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace godwit {
 namespace {
 
 // GODWIT_KV_TYPE for --kv-type: every flag can be set from the environment.
-template <class T>
-CLI::Option* flag(CLI::App& command, const std::string& names, T& value, const std::string& help) {
-  CLI::Option* option = command.add_option(names, value, help);
+CLI::Option* with_environment(CLI::Option* option) {
   std::string env = "GODWIT_" + option->get_lnames().front();
   for (char& c : env) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return option->envname(env);
 }
 
+template <class T>
+CLI::Option* flag(CLI::App& command, const std::string& names, T& value, const std::string& help) {
+  return with_environment(command.add_option(names, value, help));
+}
+void flag(CLI::App& command, const std::string& names, bool& value, const std::string& help) {
+  with_environment(command.add_flag(names, value, help));
+}
+
+// CLI11 takes the nearest for a number that T cannot hold.
+template <class T>
+std::string held_by(const std::string& text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole ? "" : fmt::format("{}: expected an integer of 64 bits", printable(text, 60));
+}
+
 }  // namespace
 
-void add_model_options(CLI::App& command, ModelOptions& o, bool positional) {
-  flag(command, positional ? "MODEL,-m,--model" : "-m,--model", o.model,
-       "a .gguf file, a Hugging Face folder, org/name[@revision][:QUANT] in the Hugging Face cache, or a config.json "
-       "with "
-       "--random")
-      ->required();
-  flag(command, "--random", o.random_seed, "random weights from this seed; MODEL is then a config.json");
+void add_model_options(CLI::App& command, ModelOptions& o, bool one) {
+  if (one)
+    flag(command, "MODEL,-m,--model", o.model,
+         "a .gguf file, a Hugging Face folder, org/name[@revision][:QUANT] in the Hugging Face cache, or a config.json "
+         "with --random")
+        ->required();
+  flag(command, "--random", o.random_seed, "random weights from this seed; MODEL is then a config.json")
+      ->check(held_by<uint64_t>);
   flag(command, "--type", o.random_type,
        "type of random weights: q8_0 (default), f16, bf16, f32, q4_0, q4_1, q5_0, q5_1");
-  command.add_flag("--no-repack", o.no_repack,
-                   "keep weights as the file has them and map the file: less start-up, slower");
+  flag(command, "--no-repack", o.no_repack,
+       "keep weights as the file has them and map the file: less start-up, slower");
   flag(command, "--activations", o.activations,
        "q8 (default): rounded to 8 bits where weights are quantized; f32: exact")
       ->check(CLI::IsMember({"q8", "f32"}));
@@ -43,19 +60,20 @@ void add_model_options(CLI::App& command, ModelOptions& o, bool positional) {
 }
 
 void add_talk_options(CLI::App& command, TalkOptions& o) {
-  command.add_flag("--json", o.json, "one JSON object on stdout instead of text");
-  command.add_flag("-q,--quiet", o.quiet, "only results and errors");
-  command.add_flag("-v,--verbose", o.verbose, "say more on stderr");
-  command.add_flag("--no-color", o.no_color, "plain text even on a terminal");
+  flag(command, "--json", o.json, "one JSON object on stdout instead of text");
+  flag(command, "-q,--quiet", o.quiet, "only results and errors");
+  flag(command, "-v,--verbose", o.verbose, "say more on stderr");
+  flag(command, "--no-color", o.no_color, "plain text even on a terminal");
 }
 
 void add_sampling_options(CLI::App& command, SamplingFlags& o) {
   flag(command, "-n,--max-tokens", o.max_tokens,
        "most tokens to generate; 0 (default): until the model stops or the context is full")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
-  flag(command, "--seed", o.seed, "seed of every random draw; the same seed gives the same text (default 0)");
+  flag(command, "--seed", o.seed, "seed of every random draw; the same seed gives the same text (default 0)")
+      ->check(held_by<uint64_t>);
   flag(command, "--temp", o.temp, "temperature; 0 is greedy");
-  flag(command, "--top-k", o.top_k, "keep the k most likely tokens; 0: all");
+  flag(command, "--top-k", o.top_k, "keep the k most likely tokens; 0: all")->check(held_by<int64_t>);
   flag(command, "--top-p", o.top_p, "keep the fewest most likely tokens whose probabilities reach p");
   flag(command, "--min-p", o.min_p, "keep tokens at least p times as likely as the likeliest");
   flag(command, "--repeat-penalty", o.repeat_penalty, "divides the logits of recent tokens; 1: off");
@@ -64,8 +82,8 @@ void add_sampling_options(CLI::App& command, SamplingFlags& o) {
   flag(command, "--logit-bias", o.logit_bias, "ID:VALUE, added to a token's logit; repeat or separate by commas")
       ->delimiter(',');
   flag(command, "--stop", o.stop, "end when this text appears (repeatable)");
-  command.add_flag("--greedy", o.greedy, "always the likeliest token");
-  command.add_flag("--ignore-eos", o.ignore_eos, "go on past the tokens that end a text");
+  flag(command, "--greedy", o.greedy, "always the likeliest token");
+  flag(command, "--ignore-eos", o.ignore_eos, "go on past the tokens that end a text");
 }
 
 SamplingOptions sampling_from(const SamplingFlags& f, int64_t vocab_size) {
@@ -84,7 +102,7 @@ SamplingOptions sampling_from(const SamplingFlags& f, int64_t vocab_size) {
     char* end = nullptr;
     const double value = colon == std::string::npos ? 0.0 : std::strtod(item.c_str() + colon + 1, &end);
     if (end == nullptr || *end != '\0' || end == item.c_str() + colon + 1)
-      fail(ErrorKind::kUsage, "--logit-bias {}: expected ID:VALUE, for example 42:-100", item);
+      fail(ErrorKind::kUsage, "--logit-bias {}: expected ID:VALUE, for example 42:-100", printable(item, 60));
     const int64_t id = parse_integers(item.substr(0, colon), "--logit-bias", 0, vocab_size - 1).front();
     o.logit_bias.emplace_back(static_cast<TokenId>(id), static_cast<float>(value));
   }
@@ -100,13 +118,13 @@ std::vector<int64_t> parse_integers(const std::string& text, const std::string& 
     int64_t value = 0;
     const auto [next, error] = std::from_chars(p, end, value);
     if (error != std::errc() || value < least || value > most)
-      fail(ErrorKind::kUsage, "{} {}: expected integers from {} to {} separated by commas", flag, text.substr(0, 60),
+      fail(ErrorKind::kUsage, "{} {}: expected integers from {} to {} separated by commas", flag, printable(text, 60),
            least, most);
     values.push_back(value);
     p = next;
     while (p < end && *p == ' ') ++p;
     if (p == end) return values;
-    if (*p++ != ',') fail(ErrorKind::kUsage, "{} {}: expected integers separated by commas", flag, text.substr(0, 60));
+    if (*p++ != ',') fail(ErrorKind::kUsage, "{} {}: expected integers separated by commas", flag, printable(text, 60));
   }
 }
 

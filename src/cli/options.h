@@ -30,7 +30,8 @@ struct TalkOptions {
   bool json = false, quiet = false, verbose = false, no_color = false;
 };
 
-void add_model_options(CLI::App& command, ModelOptions& options, bool positional = true);
+/// `one`: with MODEL itself, which is required.
+void add_model_options(CLI::App& command, ModelOptions& options, bool one = true);
 void add_talk_options(CLI::App& command, TalkOptions& options);
 
 /// What -n, --temp and their like say; unset ones take the model's own defaults, then neutral ones.

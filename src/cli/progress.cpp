@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+
+#include "cli/streams.h"
 
 namespace godwit {
 namespace {
@@ -25,7 +26,7 @@ Progress::Progress(std::string what, bool quiet, bool unit_bytes)
       last_(std::chrono::steady_clock::now()) {}
 
 Progress::~Progress() {
-  if (drawn_) std::fputs("\r\033[K", stderr);
+  if (drawn_) say("\r\033[K");
 }
 
 void Progress::update(int64_t done, int64_t all) {
@@ -37,13 +38,12 @@ void Progress::update(int64_t done, int64_t all) {
   const int64_t unit = unit_bytes_ ? 1 << 20 : 1;
   const std::string count = fmt::format("{}/{}{}", done / unit, all / unit, unit_bytes_ ? " MiB" : "");
   if (!terminal_) {
-    fmt::print(stderr, "{} {} ({} %)\n", what_, count, 100 * done / all);
+    say("{} {} ({} %)\n", what_, count, 100 * done / all);
     return;
   }
   const int room = std::max(0, terminal_width() - static_cast<int>(what_.size() + count.size()) - 6);
   const int bar = std::min(40, room), filled = static_cast<int>(bar * done / all);
-  fmt::print(stderr, "\r{} [{:<{}}] {}\033[K", what_, std::string(static_cast<size_t>(filled), '='), bar, count);
-  std::fflush(stderr);
+  say("\r{} [{:<{}}] {}\033[K", what_, std::string(static_cast<size_t>(filled), '='), bar, count);
   drawn_ = true;
 }
 

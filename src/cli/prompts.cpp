@@ -19,6 +19,7 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/session.h"
+#include "cli/streams.h"
 #include "engine/engine.h"
 
 namespace godwit {
@@ -413,9 +414,9 @@ void run_prompts(const ModelOptions& model, const TalkOptions& talk, const Sampl
   const Totals t = answer_all(engine, defaults, lines, output, bell, o.parallel, talk.quiet);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!talk.quiet)
-    fmt::print(stderr, "{} lines ({} errors) in {:.1f} s: {} prompt tokens, {} tokens, {:.1f} tok/s{}\n", t.lines,
-               t.errors, seconds, t.prompt_tokens, t.tokens, static_cast<double>(t.tokens) / std::max(1e-9, seconds),
-               interrupted() ? "; interrupted, --resume goes on" : "");
+    say("{} lines ({} errors) in {:.1f} s: {} prompt tokens, {} tokens, {:.1f} tok/s{}\n", t.lines, t.errors, seconds,
+        t.prompt_tokens, t.tokens, static_cast<double>(t.tokens) / std::max(1e-9, seconds),
+        interrupted() ? "; interrupted, --resume goes on" : "");
 }
 
 }  // namespace godwit

@@ -1,7 +1,4 @@
 // godwit run: plain continuation of a text.
-#include <unistd.h>
-
-#include <fstream>
 #include <iostream>
 
 #include "base/error.h"
@@ -10,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/prompts.h"
 #include "cli/session.h"
+#include "cli/streams.h"
 #include "engine/engine.h"
 
 namespace godwit {
@@ -25,8 +23,7 @@ struct RunOptions {
 
 std::string prompt_text(const RunOptions& o) {
   if (o.file.empty()) return o.prompt;
-  if (o.file == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-  return read_text(o.file, uint64_t{1} << 30);
+  return read_input(o.file, uint64_t{1} << 30);
 }
 
 std::vector<TokenId> prompt_ids(const RunOptions& o, const OpenModel& open, const Tokenizer* tokenizer) {
@@ -55,26 +52,31 @@ void report(const RunOptions& o, const Session& session, const AnswerText& answe
               << '\n';
     return;
   }
-  std::cout << std::endl;
+  std::cout << '\n';
+  flush_output();
   if (o.talk.quiet) return;
   if (outcome.prefill_s == 0) {
-    fmt::print(stderr, "load {:.2f} s, finish: {} before the first token\n", session.load_s, finish);
+    say("load {:.2f} s, finish: {} before the first token\n", session.load_s, finish);
     return;
   }
   // The first token came out of the prompt's pass.
   const auto decoded = static_cast<double>(std::max<int64_t>(0, outcome.completion_tokens - 1));
-  fmt::print(stderr, "load {:.2f} s, prompt {} tokens at {:.1f} tok/s, {} tokens at {:.1f} tok/s, finish: {}\n",
-             session.load_s, prompt_tokens, static_cast<double>(prompt_tokens) / std::max(1e-9, outcome.prefill_s),
-             answer.ids().size(), decoded / std::max(1e-9, outcome.decode_s), finish);
+  say("load {:.2f} s, prompt {} tokens at {:.1f} tok/s, {} tokens at {:.1f} tok/s, finish: {}\n", session.load_s,
+      prompt_tokens, static_cast<double>(prompt_tokens) / std::max(1e-9, outcome.prefill_s), answer.ids().size(),
+      decoded / std::max(1e-9, outcome.decode_s), finish);
 }
 
 void run_one(const RunOptions& o) {
   if (o.ids.empty() && o.prompt.empty() && o.file.empty())
     fail(ErrorKind::kUsage,
          "run: nothing to continue; give -p TEXT, -f FILE (- is stdin), --ids 1,2,3 or --prompts FILE.jsonl");
+  if ((o.ids.empty() ? 0 : 1) + (o.prompt.empty() ? 0 : 1) + (o.file.empty() ? 0 : 1) > 1)
+    fail(ErrorKind::kUsage, "run: -p, -f and --ids all say what to continue; give one");
+  if (!o.batch.output.empty() || o.batch.resume) fail(ErrorKind::kUsage, "run: -o and --resume go with --prompts");
   std::unique_ptr<Tokenizer> tokenizer;
   Request request;
   Session session = start_session(o.model, o.talk, DType::kF16, [&](const OpenModel& open, RunnerOptions& r) {
+    request.sampling = sampling_from(o.sampling, open.model->vocab_size());
     std::string why_not;
     tokenizer = o.ids.empty() ? need_tokenizer(open) : open_tokenizer(open, why_not);
     request.prompt = prompt_ids(o, open, tokenizer.get());
@@ -83,7 +85,6 @@ void run_one(const RunOptions& o) {
     if (o.sampling.max_tokens > 0) r.context = std::min(r.context, std::max<int64_t>(asked, 2));
     r.chunk = std::min(r.chunk, r.context);
   });
-  request.sampling = sampling_from(o.sampling, session.open->model->vocab_size());
   request.max_tokens = o.sampling.max_tokens;
   request.stop_ids = stop_ids(o.sampling, *session.open, tokenizer.get());
   request.n_tokens = tokenizer != nullptr ? tokenizer->size() : 0;
@@ -95,7 +96,9 @@ void run_one(const RunOptions& o) {
   Engine engine(*session.runner);
   Completion completion = engine.submit(std::move(request));
   const auto emit = [&](const std::string& piece) {
-    if (!o.talk.json) std::cout << piece << std::flush;
+    if (o.talk.json || piece.empty()) return;
+    std::cout << piece;
+    flush_output();
   };
   while (const auto id = completion.next()) {
     emit(answer.push(*id));
@@ -104,7 +107,9 @@ void run_one(const RunOptions& o) {
     break;
   }
   emit(answer.finish());
-  report(o, session, answer, prompt_tokens, completion.outcome());
+  const Outcome& outcome = completion.outcome();
+  report(o, session, answer, prompt_tokens, outcome);
+  if (outcome.finish == Finish::kCancelled && interrupted()) throw Interrupted("run: interrupted");
 }
 
 void run_command(const RunOptions& o) {
@@ -112,6 +117,7 @@ void run_command(const RunOptions& o) {
   if (!o.ids.empty() || !o.prompt.empty() || !o.file.empty())
     fail(ErrorKind::kUsage, "run: --prompts already says what to continue; leave out -p, -f and --ids");
   run_prompts(o.model, o.talk, o.sampling, o.batch);
+  if (interrupted()) throw Interrupted("run: interrupted");
 }
 
 }  // namespace

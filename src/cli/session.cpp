@@ -7,6 +7,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/streams.h"
 #include "formats/hf_folder.h"
 #include "tensor/encode.h"
 #include "text/tokenizer_json.h"
@@ -54,13 +55,12 @@ RunnerOptions runner_options(const ModelOptions& o, const OpenModel& open, DType
   const int granted = granted_cores();
   r.threads = o.threads > 0 ? o.threads : granted;
   if (r.threads > granted)
-    fmt::print(stderr, "godwit: warning: {} threads on {} granted cores: slower than -t {}\n", r.threads, granted,
-               granted);
+    say("godwit: warning: {} threads on {} granted cores: slower than -t {}\n", r.threads, granted, granted);
   r.level = static_cast<int>(cpu_level());
   r.exact = o.activations == "f32";
   r.cache = {cache_type(o, cache), cache_type(o, cache)};
   const int64_t most = open.model->context_length();
-  if (o.context > most) fmt::print(stderr, "godwit: warning: -c {}: the model was trained for {}\n", o.context, most);
+  if (o.context > most) say("godwit: warning: -c {}: the model was trained for {}\n", o.context, most);
   r.context = o.context > 0 ? o.context : most;
   r.chunk = std::min<int64_t>(r.chunk, r.context);
   return r;

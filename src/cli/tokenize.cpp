@@ -1,12 +1,12 @@
 // godwit tokenize: text to ids.
 #include <iostream>
-#include <iterator>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/session.h"
+#include "cli/streams.h"
 
 namespace godwit {
 namespace {
@@ -22,11 +22,7 @@ void tokenize_command(const TokenizeOptions& o, bool has_prompt) {
   if (has_prompt == !o.file.empty())
     fail(ErrorKind::kUsage, "tokenize: give one of -p TEXT and --file FILE (- is stdin)");
   std::string text = o.prompt;
-  if (o.file == "-") {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-  } else if (!o.file.empty()) {
-    text = read_text(o.file, uint64_t{1} << 30);
-  }
+  if (!o.file.empty()) text = read_input(o.file, uint64_t{1} << 30);
   const auto open = open_from(o.model);
   const auto tokenizer = need_tokenizer(*open);
   const auto ids = tokenizer->encode(text, {.special = !o.no_special, .bos = !o.no_bos});

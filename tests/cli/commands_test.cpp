@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -306,6 +308,251 @@ TEST_F(Prompts, ResumesAfterTheLastWholeLine) {
   EXPECT_EQ(run("run " + tiny_ + in() + " --resume").code, 2);
   EXPECT_EQ(run("run " + tiny_ + in() + " -p x").code, 2);
   EXPECT_EQ(run("run " + tiny_ + " --prompts " + (folder_ / "absent").string()).code, 3);
+}
+
+// ---------------------------------------------------------------- Streams
+
+class Streams : public Commands {
+ protected:
+  /// As run, for command lines of the shell's: $G is the program, $D this test's folder.
+  Result shell(const std::string& line) {
+    const std::string command = "G=" GODWIT_BINARY "; D=" + folder_.string() + "; T=" + tiny_ + "; " + line;
+    std::ofstream(folder_ / "line.sh") << command << "\n";
+    const auto start = std::chrono::steady_clock::now();
+    const std::string all = "bash " + (folder_ / "line.sh").string() + " >" + (folder_ / "out").string() + " 2>" +
+                            (folder_ / "err").string();
+    const int status = std::system(all.c_str());
+    Result r;
+    r.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    r.out = slurp(folder_ / "out");
+    r.err = slurp(folder_ / "err");
+    r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return r;
+  }
+  static int64_t lines(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
+  nlohmann::json tiny_config() const { return nlohmann::json::parse(slurp(tiny_ + "/config.json")); }
+  /// $D/text: a folder with a tokenizer of bytes (GPT-2's) and random weights; room for 4096 tokens.
+  void make_text_model() {
+    nlohmann::json config = tiny_config();
+    config["vocab_size"] = 512;
+    config["max_position_embeddings"] = 4096;
+    std::ofstream(folder_ / "config.json") << config;
+    const Result r = shell("$G convert -q $D/config.json --random 1 --type f32 $D/text");
+    ASSERT_EQ(r.code, 0) << r.err;
+    const auto oracle =
+        nlohmann::json::parse(slurp(std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tokenizers/gpt2.json"));
+    std::ofstream(folder_ / "text" / "tokenizer.json") << oracle["tokenizer"];
+  }
+};
+
+TEST_F(Streams, WhatStdoutLosesIsExit1) {
+  make_text_model();
+  for (const char* line : {"inspect $T", "inspect $T --json", "--version", "run --help", "run $T --ids 1 -n 2",
+                           "run $D/text -p hi -n 40", "run $T --ids 1 -n 2 --json", "tokenize $D/text -p hi"}) {
+    const Result full = shell("$G " + std::string(line) + " >/dev/full");
+    EXPECT_EQ(full.code, 1) << line;
+    EXPECT_EQ(lines(full.err), 1) << line << "\n" << full.err;
+    EXPECT_NE(full.err.find("stdout"), std::string::npos) << line << "\n" << full.err;
+    EXPECT_EQ(shell("$G " + std::string(line) + " >&-").code, 1) << line;
+  }
+  // The reader goes after the first byte; all 4000 tokens would be told in the last line.
+  const Result gone = shell("$G run $D/text -p hi -n 4000 --ignore-eos | head -c 1 >/dev/null; exit ${PIPESTATUS[0]}");
+  EXPECT_EQ(gone.code, 1);
+  EXPECT_EQ(gone.err, "");
+  EXPECT_LT(gone.seconds, 20.0);
+  EXPECT_EQ(shell("{ sleep 0.2; $G --help-all; } | true").err, "");
+}
+
+TEST_F(Streams, AFileThatMayNotGrowIsExit1AndGone) {
+  const Result r = shell("ulimit -f 8; $G convert $T/config.json --random 1 --type f32 $D/w.gguf");
+  EXPECT_EQ(r.code, 1) << r.err;
+  EXPECT_NE(r.err.find("w.gguf"), std::string::npos) << r.err;
+  for (const auto& entry : fs::directory_iterator(folder_))
+    EXPECT_FALSE(entry.path().filename().string().starts_with("w.")) << entry.path();
+}
+
+TEST_F(Streams, LostTalkChangesNoExitCode) {
+  std::ofstream(folder_ / "junk.gguf") << "GGUFjunkjunkjunk";
+  const std::pair<const char*, int> cases[] = {
+      {"inspect $T", 0}, {"run $T --ids 1 -n 2", 0},        {"inspect $D/junk.gguf", 3}, {"run $T --tmp", 2},
+      {"evall", 2},      {"run $T --ids 1 -t 1000 -n 1", 0}};
+  for (const auto& [line, code] : cases)
+    for (const char* to : {"2>/dev/full", "2>&-"})
+      EXPECT_EQ(shell("$G " + std::string(line) + " " + to).code, code) << line << to;
+}
+
+TEST_F(Streams, ClosedStdinIsEmpty) {
+  make_text_model();
+  const Result r = shell("$G tokenize $D/text --no-bos -f - <&-");
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(r.out, "\n");
+  EXPECT_EQ(shell("$G run $D/text -n 2 -f - <&-").code, shell("$G run $D/text -n 2 -f - </dev/null").code);
+}
+
+TEST_F(Streams, TextsMayComeFromPipes) {
+  make_text_model();
+  const Result expected = shell("$G tokenize $D/text -p 'hello there'");
+  ASSERT_EQ(expected.code, 0) << expected.err;
+  for (const char* line :
+       {"printf 'hello there' | $G tokenize $D/text -f -", "printf 'hello there' | $G tokenize $D/text -f /dev/stdin",
+        "$G tokenize $D/text -f <(printf 'hello there')"}) {
+    const Result r = shell(line);
+    EXPECT_EQ(r.code, 0) << line << r.err;
+    EXPECT_EQ(r.out, expected.out) << line;
+  }
+  const Result answer = shell("$G run $D/text -q -n 4 -p 'hello there'");
+  EXPECT_EQ(shell("$G run $D/text -q -n 4 -f <(printf 'hello there')").out, answer.out);
+  EXPECT_EQ(shell("printf 'hello there' | $G eval $D/text --json --text -").code, 0);
+  for (const char* path : {"$D", "/dev/zero", "$D/absent"}) {
+    const Result r = shell("$G run $D/text -n 4 -f " + std::string(path));
+    EXPECT_EQ(r.code, 3) << path;
+    EXPECT_EQ(lines(r.err), 1) << r.err;
+  }
+}
+
+TEST_F(Streams, AnUnknownTokenizerLeavesTheModelUsable) {
+  make_text_model();
+  auto tokenizer = nlohmann::json::parse(slurp(folder_ / "text" / "tokenizer.json"));
+  tokenizer["pre_tokenizer"] = {
+      {"type", "Split"}, {"pattern", {{"Regex", "(a+)+"}}}, {"behavior", "Isolated"}, {"invert", false}};
+  std::ofstream(folder_ / "text" / "tokenizer.json") << tokenizer;
+  std::ofstream(folder_ / "text" / "generation_config.json") << R"({"bos_token_id": 1, "eos_token_id": 2})";
+  std::ofstream(folder_ / "text" / "tokenizer_config.json") << R"({"bos_token": "<|bos|>", "eos_token": "<|bos|>"})";
+  EXPECT_EQ(shell("$G run $D/text --ids 1,2 -n 3").code, 0) << slurp(folder_ / "err");
+  EXPECT_EQ(shell("$G inspect $D/text").code, 0) << slurp(folder_ / "err");
+  const Result r = shell("$G tokenize $D/text -p a");
+  EXPECT_EQ(r.code, 3);
+  EXPECT_NE(r.err.find("tokenizer.json: not known"), std::string::npos) << r.err;
+}
+
+TEST_F(Streams, LogitsReplaceNothingTheyAreMadeFrom) {
+  fs::copy(tiny_, folder_ / "m");
+  std::ofstream(folder_ / "ids.json") << "[[1,2]]";
+  fs::create_symlink("m/model.safetensors", folder_ / "link");
+  for (const char* out : {"$D/m/model.safetensors", "$D/link", "$D/m/config.json", "$D/m/../ids.json"}) {
+    const Result r = shell("$G logits $D/m --ids-file $D/ids.json -o " + std::string(out));
+    EXPECT_EQ(r.code, 2) << out << r.err;
+  }
+  EXPECT_EQ(slurp(folder_ / "m/model.safetensors"), slurp(tiny_ + "/model.safetensors"));
+  EXPECT_EQ(slurp(folder_ / "ids.json"), "[[1,2]]");
+  std::ofstream(folder_ / "old") << "old";
+  EXPECT_EQ(shell("$G logits $D/m --ids-file $D/ids.json -o $D/old").code, 0);
+  EXPECT_GT(fs::file_size(folder_ / "old"), 100u);
+}
+
+TEST_F(Streams, InterruptedIs130AndLeavesNothing) {
+  make_text_model();
+  nlohmann::json config = tiny_config();
+  config.update({{"hidden_size", 1024}, {"head_dim", 64}, {"intermediate_size", 4096}, {"vocab_size", 30000}});
+  std::ofstream(folder_ / "large.json") << config;
+  std::string ids = "1", list, text;
+  for (int i = 0; i < 4000; ++i) ids += ",2";
+  for (int i = 0; i < 20; ++i) list += (i == 0 ? "[[" : ",[") + ids + "]";
+  std::ofstream(folder_ / "ids.json") << list << "]";
+  for (int i = 0; i < 60000; ++i) text += "word ";
+  std::ofstream(folder_ / "words") << text;
+  // Signalled in the middle: once the partial file is there, or after half a second of what takes far longer.
+  const std::pair<const char*, bool> cases[] = {{"run $D/text -f - < <(sleep 9)", false},
+                                                {"eval $D/text --json --text $D/words", false},
+                                                {"bench $D/text --json --prompt 2048 --repeat 1000", false},
+                                                {"logits $D/text --ids-file $D/ids.json -o $D/w.safetensors", true},
+                                                {"convert $D/large.json --random 1 --type f32 $D/w.gguf", true},
+                                                {"convert $D/large.json --random 1 --type f32 $D/w", true}};
+  for (const char* signal : {"INT", "TERM"})
+    for (const auto& [line, partial] : cases) {
+      const Result r =
+          shell("$G " + std::string(line) + " & P=$!; " +
+                (partial ? "until compgen -G \"$D/*.partial*\" >/dev/null; do sleep 0.01; done" : "sleep 0.5") +
+                "; kill -" + signal + " $P; wait $P");
+      EXPECT_EQ(r.code, 130) << signal << " " << line << "\n" << r.err;
+      EXPECT_EQ(r.out, "") << line;
+      EXPECT_EQ(lines(r.err), 1) << line << "\n" << r.err;
+      EXPECT_FALSE(fs::exists(folder_ / "w")) << line;
+      for (const auto& entry : fs::directory_iterator(folder_))
+        EXPECT_FALSE(entry.path().filename().string().starts_with("w.")) << entry.path();
+    }
+}
+
+TEST_F(Streams, ErrorsAreOneLineOfPrintableText) {
+  const auto one_line = [&](const Result& r, const std::string& what) {
+    EXPECT_EQ(lines(r.err), 1) << what << "\n" << r.err.substr(0, 1000);
+    EXPECT_LE(r.err.size(), 512u) << what;
+    EXPECT_EQ(r.err.find('\x1b'), std::string::npos) << what;
+    EXPECT_NO_THROW(nlohmann::json(r.err).dump()) << what;  // throws unless UTF-8
+  };
+  const std::string large(100000, 'x'), raw = "na\x1b[31m\nme";
+  const std::pair<std::string, nlohmann::json> wrong[] = {
+      {"rope_parameters", {{"rope_theta", 1e4}, {"rope_type", large}}},
+      {"rope_parameters", {{"rope_theta", 1e4}, {"rope_type", raw}}},
+      {"layer_types", {large, large}},
+      {"architectures", {raw}}};
+  for (const auto& [key, value] : wrong) {
+    nlohmann::json config = tiny_config();
+    config["model_type"] = "mistral";
+    config["architectures"] = {"MistralForCausalLM"};
+    config["sliding_window"] = 8;
+    config[key] = value;
+    std::ofstream(folder_ / "config.json") << config;
+    const Result r = shell("$G inspect $D/config.json --random 1");
+    EXPECT_EQ(r.code, 3) << key;
+    one_line(r, key);
+    EXPECT_NE(r.err.find("not "), std::string::npos) << r.err;  // the reason is not cut off
+  }
+  // A value of a GGUF file, replaced by one of its length.
+  nlohmann::json config = tiny_config();
+  config["rope_parameters"] = {{"rope_theta", 1e4}, {"rope_type", "linear"}, {"factor", 2.0}};
+  std::ofstream(folder_ / "config.json") << config;
+  ASSERT_EQ(shell("$G convert -q $D/config.json --random 1 $D/m.gguf").code, 0);
+  std::string file = slurp(folder_ / "m.gguf");
+  const size_t at = file.find("linear", file.find("rope.scaling.type"));
+  ASSERT_NE(at, std::string::npos);
+  std::ofstream(folder_ / "m.gguf", std::ios::binary) << file.replace(at, 6,
+                                                                      "\x1b\n\xff"
+                                                                      "abc");
+  const Result gguf = shell("$G inspect $D/m.gguf");
+  EXPECT_EQ(gguf.code, 3);
+  one_line(gguf, "gguf");
+  EXPECT_NE(gguf.err.find("\\x1b\\n\\xff"), std::string::npos) << gguf.err;
+  for (const char* line : {"inspect $'a\\n\\e[31m.gguf'", "run $T --ids $'1\\nz'", "run $T --ids $'\\xff'",
+                           "run $T --ids 1 --logit-bias $'1\\n'", "$'e\\nx\\xff'", "run $T --$'e\\n\\e[0m'"})
+    one_line(shell("$G " + std::string(line)), line);
+  const std::string folder = (folder_ / "a\n\x1b[31m").string();
+  fs::copy(tiny_, folder);
+  const Result named = shell("$G inspect $D/$'a\\n\\e[31m' | head -1");
+  EXPECT_EQ(named.out.find('\x1b'), std::string::npos);
+  EXPECT_NE(named.out.find("a\\n\\x1b"), std::string::npos) << named.out;
+}
+
+TEST_F(Streams, EveryFlagHasItsVariable) {
+  const auto ids = [&](const std::string& line) { return shell(line).out; };
+  EXPECT_EQ(ids("GODWIT_GREEDY=1 GODWIT_SEED=3 $G run $T --ids 1,2 -n 9 --json | grep -o 'ids.*prompt'"),
+            ids("$G run $T --ids 1,2 -n 9 --json --greedy | grep -o 'ids.*prompt'"));
+  EXPECT_EQ(shell("GODWIT_JSON=1 GODWIT_QUIET=1 GODWIT_NO_REPACK=1 $G inspect $T").out.substr(0, 1), "{");
+  EXPECT_EQ(shell("GODWIT_QUIET=1 $G run $T --ids 1 -n 2").err, "");
+  EXPECT_EQ(shell("GODWIT_JSON=0 $G inspect $T").out.substr(0, 4), "file");
+  EXPECT_EQ(shell("GODWIT_GREEDY=perhaps $G run $T --ids 1 -n 2").code, 2);
+  EXPECT_EQ(shell("GODWIT_MODEL=$T $G bench --prompt 4 --generate 0 --repeat 1").code, 0);
+  EXPECT_EQ(shell("$G bench -m $T --prompt 4 --generate 0 --repeat 1").code, 0);
+  EXPECT_EQ(shell("$G bench --prompt 4").code, 2);
+}
+
+TEST_F(Streams, WhatWouldBeDroppedOrClampedIsExit2) {
+  std::ofstream(folder_ / "text") << "hi";
+  const std::pair<const char*, const char*> cases[] = {
+      {"run $T -p hi --ids 1,2", "give one"},
+      {"run $T -p hi -f $D/text", "give one"},
+      {"run $T --ids 1 -o $D/o", "--prompts"},
+      {"run $T --ids 1 --resume", "--prompts"},
+      {"run $T --ids 1 --seed 18446744073709551616", "--seed"},
+      {"run $T --ids 1 --seed -1", "--seed"},
+      {"run $T --ids 1 --top-k 9223372036854775808", "--top-k"},
+      {"inspect $T/config.json --random 18446744073709551616", "--random"}};
+  for (const auto& [line, hint] : cases) {
+    const Result r = shell("$G " + std::string(line));
+    EXPECT_EQ(r.code, 2) << line << r.err;
+    EXPECT_NE(r.err.find(hint), std::string::npos) << line << "\n" << r.err;
+  }
+  EXPECT_EQ(shell("$G run $T --ids 1 -n 1 --seed 18446744073709551615").code, 0);
 }
 
 }  // namespace
