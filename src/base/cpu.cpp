@@ -65,6 +65,14 @@ std::string value_of(const std::string& path, std::string_view key) {
   return {};
 }
 
+// The same where the value is a size such as "24684084 kB"; nothing when it is none, or does not fit.
+std::optional<uint64_t> bytes_of(const std::string& path, std::string_view key) {
+  const std::string value = value_of(path, key);
+  const auto kib = number(std::string_view(value).substr(0, value.find(' ')));
+  if (!kib || *kib > kUnlimited / 1024) return std::nullopt;
+  return *kib * 1024;
+}
+
 // "0-3,8" as {0, 1, 2, 3, 8}; parts that are no numbers are left out.
 std::vector<int> cpu_list(const std::string& text) {
   constexpr uint64_t kMaxCpu = 1 << 16;
@@ -272,19 +280,14 @@ int granted_cores(const std::string& root) {
   return static_cast<int>(std::max<uint64_t>(1, std::min(n, cpu_quota(root))));
 }
 
-uint64_t resident_memory() {
-  const std::string value = value_of("/proc/self/status", "VmRSS");  // "24684 kB"
-  const auto kib = number(std::string_view(value).substr(0, value.find(' ')));
-  return kib ? *kib * 1024 : 0;
-}
+uint64_t resident_memory() { return bytes_of("/proc/self/status", "VmRSS").value_or(0); }
 
 uint64_t granted_memory(const std::string& root) {
   uint64_t least = kUnlimited;
   for (const char* key : {"MemAvailable", "MemTotal"}) {
-    const std::string value = value_of(root + "/proc/meminfo", key);  // "24684084 kB"
-    const auto kib = number(std::string_view(value).substr(0, value.find(' ')));
-    if (!kib || *kib > kUnlimited / 1024) continue;
-    least = *kib * 1024;
+    const auto bytes = bytes_of(root + "/proc/meminfo", key);
+    if (!bytes) continue;
+    least = *bytes;
     break;
   }
   const auto limit = [&](const std::string& path) {

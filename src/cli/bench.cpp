@@ -28,7 +28,6 @@ struct Point {
   bool decode = false;
   int64_t prompt = 0, generate = 0, depth = 0, batch = 1;
   std::vector<double> samples;  // tok/s, all sequences together
-  int64_t tokens() const { return (decode ? generate : prompt) * batch; }
 };
 
 struct Bench {

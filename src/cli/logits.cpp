@@ -28,16 +28,15 @@ std::vector<std::vector<TokenId>> read_sequences(const LogitsOptions& o, int64_t
     sequences.emplace_back(ids.begin(), ids.end());
     return sequences;
   }
-  const Json json = parse_json(read_text(o.ids_file, kMostIdsBytes), printable_path(o.ids_file));
-  if (!json.is_array() || json.empty())
-    invalid("{}: expected a list of lists of token ids", printable_path(o.ids_file));
+  const std::string source = printable_path(o.ids_file);
+  const Json json = parse_json(read_text(o.ids_file, kMostIdsBytes), source);
+  if (!json.is_array() || json.empty()) invalid("{}: expected a list of lists of token ids", source);
   for (const Json& list : json) {
-    if (!list.is_array() || list.empty())
-      invalid("{}: list {}: expected token ids", printable_path(o.ids_file), sequences.size());
+    if (!list.is_array() || list.empty()) invalid("{}: list {}: expected token ids", source, sequences.size());
     auto& ids = sequences.emplace_back();
     for (const Json& id : list) {
       if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= vocab)
-        invalid("{}: list {}: {} is not a token id, expected 0 to {}", printable_path(o.ids_file), sequences.size() - 1,
+        invalid("{}: list {}: {} is not a token id, expected 0 to {}", source, sequences.size() - 1,
                 dump_json(id).substr(0, 40), vocab - 1);
       ids.push_back(static_cast<TokenId>(id.get<int64_t>()));
     }

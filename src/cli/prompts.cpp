@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
@@ -214,14 +215,10 @@ std::vector<std::string> stops_of(const Json& line, std::vector<std::string> oth
   const auto found = line.find("stop");
   if (found == line.end() || found->is_null()) return otherwise;
   if (found->is_string()) return {found->get<std::string>()};
-  std::vector<std::string> stops;
-  const bool list = found->is_array();
-  for (const Json& stop : *found) {
-    if (!list || !stop.is_string()) fail(ErrorKind::kUsage, "stop: expected a string or a list of strings");
-    stops.push_back(stop.get<std::string>());
-  }
-  if (!list) fail(ErrorKind::kUsage, "stop: expected a string or a list of strings");
-  return stops;
+  const auto is_text = [](const Json& stop) { return stop.is_string(); };
+  if (!found->is_array() || !std::all_of(found->begin(), found->end(), is_text))
+    fail(ErrorKind::kUsage, "stop: expected a string or a list of strings");
+  return found->get<std::vector<std::string>>();
 }
 
 /// What all lines start from.

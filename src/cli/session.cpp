@@ -21,6 +21,8 @@ bool exists(const std::string& path) {
   return stat(path.c_str(), &status) == 0;
 }
 
+int64_t clamped(uint64_t bytes) { return static_cast<int64_t>(std::min<uint64_t>(bytes, INT64_MAX)); }
+
 DType cache_type(const ModelOptions& o, DType otherwise) {
   return o.kv_type.empty() ? otherwise : *dtype_from_name(o.kv_type);
 }
@@ -55,12 +57,12 @@ RunnerOptions runner_options(const ModelOptions& o, const OpenModel& open, DType
   const int granted = granted_cores();
   r.threads = o.threads > 0 ? o.threads : granted;
   if (r.threads > granted)
-    say("godwit: warning: {} threads on {} granted cores: slower than -t {}\n", r.threads, granted, granted);
+    complain(fmt::format("warning: {} threads on {} granted cores: slower than -t {}", r.threads, granted, granted));
   r.level = static_cast<int>(cpu_level());
   r.exact = o.activations == "f32";
   r.cache = {cache_type(o, cache), cache_type(o, cache)};
   const int64_t most = open.model->context_length();
-  if (o.context > most) say("godwit: warning: -c {}: the model was trained for {}\n", o.context, most);
+  if (o.context > most) complain(fmt::format("warning: -c {}: the model was trained for {}", o.context, most));
   r.context = o.context > 0 ? o.context : most;
   r.chunk = std::min<int64_t>(r.chunk, r.context);
   return r;
@@ -76,12 +78,12 @@ void check_fits(const ModelOptions& o, const OpenModel& open, const RunnerOption
   const Fit need = fit_of_process(open, runner);
   const auto mib = [](int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
   if (!o.memory.empty()) {
-    const auto budget = static_cast<int64_t>(std::min<uint64_t>(parse_size(o.memory), INT64_MAX));
+    const int64_t budget = clamped(parse_size(o.memory));
     if (need.weights + need.state > budget)
       fail(ErrorKind::kMemory, "{}: weights {} MiB and state {} MiB exceed --memory {} ({} MiB); lower -c or raise it",
            open.config.source, mib(need.weights), mib(need.state), o.memory, mib(budget));
   }
-  const auto granted = static_cast<int64_t>(std::min<uint64_t>(granted_memory(), INT64_MAX));
+  const int64_t granted = clamped(granted_memory());
   if (need.total() > granted)
     fail(ErrorKind::kMemory, "{}: needs {} MiB (weights {}, state {}, work {}), the machine grants {} MiB; lower -c",
          open.config.source, mib(need.total()), mib(need.weights), mib(need.state), mib(need.work), mib(granted));
@@ -90,14 +92,11 @@ void check_fits(const ModelOptions& o, const OpenModel& open, const RunnerOption
 void limit_state(const ModelOptions& o, const OpenModel& open, RunnerOptions& runner) {
   const Fit need = fit_of_process(open, runner);
   // Some of what the machine grants stays free for tables, texts and the system.
-  auto left =
-      static_cast<int64_t>(std::min<uint64_t>(granted_memory(), INT64_MAX) / 16 * 15) - need.weights - need.work;
-  if (!o.memory.empty())
-    left = std::min(left, static_cast<int64_t>(std::min<uint64_t>(parse_size(o.memory), INT64_MAX)) - need.weights);
+  int64_t left = clamped(granted_memory()) / 16 * 15 - need.weights - need.work;
+  if (!o.memory.empty()) left = std::min(left, clamped(parse_size(o.memory)) - need.weights);
   if (left >= need.state) return;
-  RunnerOptions one = runner;
-  one.sequences = 1;
-  runner.state_budget = std::max(left, fit(open, one).state);  // where not even one fits, check_fits says so
+  // All sequences are counted alike. Where not even one fits, check_fits says so.
+  runner.state_budget = std::max(left, need.state / runner.sequences);
 }
 
 Session start_session(const ModelOptions& o, const TalkOptions& talk, DType cache,

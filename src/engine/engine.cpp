@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 
 #include "base/error.h"
@@ -122,8 +123,7 @@ void Engine::step() {
     end(s, Finish::kFailed,
         Error(ErrorKind::kMemory,
               fmt::format("state: {} tokens take {} bytes, the budget is {}; lower -n or -c, or raise --memory", s.most,
-                          StatePool::bytes_for(runner_.layout(), s.most, runner_.options().chunk),
-                          runner_.pool().total_bytes())));
+                          state_bytes(s.most), runner_.pool().total_bytes())));
   }
   for (size_t i : next.preempt) preempt(*sequences_[i]);
   for (size_t i : next.admit) admit(*sequences_[i]);
@@ -149,13 +149,15 @@ Plan Engine::plan() const {
   for (const auto& s : sequences_)
     loads.push_back(
         {.order = s->order, .fed = s->state.absorbed, .known = s->n_known(), .most = s->most, .running = s->running});
-  const int64_t chunk = runner_.options().chunk;
-  return plan_step(
-      loads, {.chunk = chunk,
-              .rows = options_.rows,
-              .snapshot_every = runner_.pool().snapshot_every(),
-              .budget_bytes = runner_.pool().total_bytes(),
-              .bytes_for = [&](int64_t tokens) { return StatePool::bytes_for(runner_.layout(), tokens, chunk); }});
+  return plan_step(loads, {.chunk = runner_.options().chunk,
+                           .rows = options_.rows,
+                           .snapshot_every = runner_.pool().snapshot_every(),
+                           .budget_bytes = runner_.pool().total_bytes(),
+                           .bytes_for = [&](int64_t tokens) { return state_bytes(tokens); }});
+}
+
+int64_t Engine::state_bytes(int64_t tokens) const {
+  return StatePool::bytes_for(runner_.layout(), tokens, runner_.options().chunk);
 }
 
 void Engine::admit(Sequence& s) {

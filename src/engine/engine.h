@@ -64,6 +64,7 @@ class Engine {
   bool take_in();
   void step();
   Plan plan() const;
+  int64_t state_bytes(int64_t tokens) const;
   void admit(Sequence& sequence);
   void remember(const Sequence& sequence);
   void preempt(Sequence& sequence);

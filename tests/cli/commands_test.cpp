@@ -37,10 +37,13 @@ class Commands : public testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   Result run(const std::string& arguments, const std::string& environment = "") {
+    return execute(environment + " " + GODWIT_BINARY + " " + arguments, " </dev/null");
+  }
+  /// The command with its outputs in files, and what it is given for input.
+  Result execute(const std::string& command, const std::string& input) {
     const auto start = std::chrono::steady_clock::now();
-    const std::string command = environment + " " + GODWIT_BINARY + " " + arguments + " >" +
-                                (folder_ / "out").string() + " 2>" + (folder_ / "err").string() + " </dev/null";
-    const int status = std::system(command.c_str());
+    const std::string all = command + " >" + (folder_ / "out").string() + " 2>" + (folder_ / "err").string() + input;
+    const int status = std::system(all.c_str());
     Result r;
     r.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     r.out = slurp(folder_ / "out");
@@ -318,16 +321,7 @@ class Streams : public Commands {
   Result shell(const std::string& line) {
     const std::string command = "G=" GODWIT_BINARY "; D=" + folder_.string() + "; T=" + tiny_ + "; " + line;
     std::ofstream(folder_ / "line.sh") << command << "\n";
-    const auto start = std::chrono::steady_clock::now();
-    const std::string all = "bash " + (folder_ / "line.sh").string() + " >" + (folder_ / "out").string() + " 2>" +
-                            (folder_ / "err").string();
-    const int status = std::system(all.c_str());
-    Result r;
-    r.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    r.out = slurp(folder_ / "out");
-    r.err = slurp(folder_ / "err");
-    r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    return r;
+    return execute("bash " + (folder_ / "line.sh").string(), "");
   }
   static int64_t lines(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
   nlohmann::json tiny_config() const { return nlohmann::json::parse(slurp(tiny_ + "/config.json")); }

@@ -22,41 +22,53 @@ inline std::unique_ptr<OpenModel> tiny(const Architecture& architecture, DType t
   return open;
 }
 
+/// One way to run a model.
+struct Way {
+  std::string name;
+  RunnerOptions options;
+  std::optional<Kernels> kernels;  // instead of those of options.level
+};
+
+/// The first way against each of the others.
+inline std::string first_broken(const OpenModel& open, const std::vector<TokenId>& ids, const std::vector<Way>& ways) {
+  const auto first = all_logits(open, ways.front().options, ids, ways.front().kernels);
+  for (size_t i = 1; i < ways.size(); ++i) {
+    const auto got = all_logits(open, ways[i].options, ids, ways[i].kernels);
+    if (!same_bits(first, got)) return fmt::format("{}: {}", ways[i].name, first_difference(first, got));
+  }
+  return "";
+}
+
 /// How a sequence is cut into chunks: against all of it at once.
 inline std::string broken_by_chunks(const OpenModel& open, RunnerOptions options, const std::vector<TokenId>& ids,
                                     const std::vector<int64_t>& chunks, const std::optional<Kernels>& kernels = {}) {
   options.chunk = static_cast<int64_t>(ids.size());
-  const auto whole = all_logits(open, options, ids, kernels);
+  std::vector<Way> ways = {{"whole", options, kernels}};
   for (int64_t chunk : chunks) {
     options.chunk = chunk;
-    const auto got = all_logits(open, options, ids, kernels);
-    if (!same_bits(whole, got)) return fmt::format("chunk {}: {}", chunk, first_difference(whole, got));
+    ways.push_back({fmt::format("chunk {}", chunk), options, kernels});
   }
-  return "";
+  return first_broken(open, ids, ways);
 }
 
 /// The number of threads: against one.
 inline std::string broken_by_threads(const OpenModel& open, RunnerOptions options, const std::vector<TokenId>& ids,
                                      const std::vector<int>& threads, const std::optional<Kernels>& kernels = {}) {
   options.threads = 1;
-  const auto one = all_logits(open, options, ids, kernels);
+  std::vector<Way> ways = {{"1 thread", options, kernels}};
   for (int n : threads) {
     options.threads = n;
-    const auto got = all_logits(open, options, ids, kernels);
-    if (!same_bits(one, got)) return fmt::format("{} threads: {}", n, first_difference(one, got));
+    ways.push_back({fmt::format("{} threads", n), options, kernels});
   }
-  return "";
+  return first_broken(open, ids, ways);
 }
 
 /// The CPU level: against the first of them.
 inline std::string broken_by_levels(const OpenModel& open, const RunnerOptions& options,
                                     const std::vector<TokenId>& ids, const std::vector<Kernels>& levels) {
-  const auto first = all_logits(open, options, ids, levels.front());
-  for (size_t i = 1; i < levels.size(); ++i) {
-    const auto got = all_logits(open, options, ids, levels[i]);
-    if (!same_bits(first, got)) return fmt::format("level {}: {}", i, first_difference(first, got));
-  }
-  return "";
+  std::vector<Way> ways;
+  for (const Kernels& kernels : levels) ways.push_back({fmt::format("level {}", ways.size()), options, kernels});
+  return first_broken(open, ids, ways);
 }
 
 // ---------------------------------------------------------------- company

@@ -155,4 +155,28 @@ inline int64_t pages_in_use(const SequenceState& state, size_t group) {
   return n;
 }
 
+/// Three prompts of `n` tokens and one more, remembered without it in their order; all states are given back.
+inline std::vector<std::vector<TokenId>> three_remembered(StatePool& pool, size_t n) {
+  std::vector<std::vector<TokenId>> prompts;
+  for (uint64_t i = 0; i < 3; ++i) {
+    prompts.push_back(random_tokens(i, static_cast<int64_t>(n) + 1));
+    Sequence s;
+    EXPECT_TRUE(s.feed(pool, slice(prompts[i], 0, n)));
+    pool.remember(s.state, s.tokens, s.key);
+    pool.release(s.state);
+  }
+  return prompts;
+}
+
+/// What is found of each of the prompts.
+inline std::vector<int64_t> found_of(StatePool& pool, const std::vector<std::vector<TokenId>>& prompts) {
+  std::vector<int64_t> found;
+  for (const auto& prompt : prompts) {
+    Sequence r = resumed(pool, prompt);
+    found.push_back(r.state.absorbed);
+    pool.release(r.state);
+  }
+  return found;
+}
+
 }  // namespace godwit

@@ -187,25 +187,13 @@ TEST(StatePool, ResumeLeavesOneTokenAndKeepsKeysApart) {
 
 TEST(StatePool, ForgetsTheLeastRecentlyUsed) {
   StatePool pool(layout_of({0}), 4 * 4096, 64);
-  std::vector<std::vector<TokenId>> prompts;
-  for (uint64_t i = 0; i < 3; ++i) {
-    prompts.push_back(random_tokens(i, 65));
-    Sequence s;
-    ASSERT_TRUE(s.feed(pool, slice(prompts[i], 0, 64)));
-    pool.remember(s.state, s.tokens, s.key);
-    pool.release(s.state);
-  }
+  const auto prompts = three_remembered(pool, 64);
   Sequence used = resumed(pool, prompts[0]);
   EXPECT_EQ(used.state.absorbed, 64);
   pool.release(used.state);
   Sequence s;
   ASSERT_TRUE(s.feed(pool, random_tokens(9, 128)));  // one page is free, one has to be found: that of prompt 1
-  const int64_t expected[] = {64, 0, 64};
-  for (size_t i = 0; i < 3; ++i) {
-    Sequence r = resumed(pool, prompts[i]);
-    EXPECT_EQ(r.state.absorbed, expected[i]) << i;
-    pool.release(r.state);
-  }
+  EXPECT_EQ(found_of(pool, prompts), (std::vector<int64_t>{64, 0, 64}));
   EXPECT_FALSE(pool.reserve(s.state, 129));  // more than there is: nothing is forgotten for it
   EXPECT_EQ(pool.cached_bytes(), 2 * 4096);
   ASSERT_TRUE(pool.reserve(s.state, 128));

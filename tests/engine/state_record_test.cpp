@@ -133,6 +133,20 @@ TEST(StateRecord, ForksHaveTheirOwn) {
   EXPECT_EQ(pool.fork(empty.state)->record, nullptr);
 }
 
+/// A prompt that shares `match` of the tokens finds `absorbed` of them, and goes on rightly with `more`.
+void resumes_and_goes_on(StatePool& pool, const std::vector<TokenId>& tokens, size_t match, int64_t absorbed,
+                         const std::vector<TokenId>& more, const std::vector<int64_t>& windows) {
+  auto prompt = slice(tokens, 0, match);
+  prompt.push_back(-1);
+  Sequence r = resumed(pool, prompt);
+  EXPECT_EQ(r.state.absorbed, absorbed) << match;
+  if (r.state.absorbed > 0) r.verify(windows);
+  ASSERT_TRUE(r.feed(pool, more));
+  r.verify(windows);
+  check(pool, {&r});
+  pool.release(r.state);
+}
+
 TEST(StateRecord, ASnapshotServesItsChunk) {
   for (const auto& windows : {std::vector<int64_t>{0}, {}}) {
     StatePool pool(layout_of(windows, true), 1 << 20, 64);
@@ -153,15 +167,7 @@ TEST(StateRecord, ASnapshotServesItsChunk) {
       int64_t absorbed;
     } cases[] = {{300, 256}, {256, 256}, {255, 150}, {151, 150}, {150, 150}, {149, 149}, {128, 128}, {127, 0}, {64, 0}};
     for (const auto& c : cases) {
-      auto prompt = slice(tokens, 0, c.match);
-      prompt.push_back(-1);
-      Sequence r = resumed(pool, prompt);
-      EXPECT_EQ(r.state.absorbed, c.absorbed) << c.match;
-      if (r.state.absorbed > 0) r.verify(windows);
-      ASSERT_TRUE(r.feed(pool, random_tokens(9, 50)));
-      r.verify(windows);
-      check(pool, {&r});
-      pool.release(r.state);
+      resumes_and_goes_on(pool, tokens, c.match, c.absorbed, random_tokens(9, 50), windows);
     }
   }
 }
@@ -225,25 +231,13 @@ TEST(StateRecord, APositionAtAPageIsServedByTheNextPagesChunk) {
 
 TEST(StateRecord, SnapshotsGoInTheOrderOfTheirUse) {
   StatePool pool(layout_of({}, true), 4 * 4096, 64);
-  std::vector<std::vector<TokenId>> prompts;
-  for (uint64_t i = 0; i < 3; ++i) {
-    prompts.push_back(random_tokens(i, 41));
-    Sequence s;
-    ASSERT_TRUE(s.feed(pool, slice(prompts[i], 0, 40)));
-    pool.remember(s.state, s.tokens, s.key);
-    pool.release(s.state);
-  }
+  const auto prompts = three_remembered(pool, 40);
   Sequence used = resumed(pool, prompts[0]);
   EXPECT_EQ(used.state.absorbed, 40);
   Sequence s;
   ASSERT_TRUE(s.feed(pool, random_tokens(9, 40)));  // of four one is used, one is wanted: that of prompt 1 goes
   pool.release(used.state);
-  const int64_t expected[] = {40, 0, 40};
-  for (size_t i = 0; i < 3; ++i) {
-    Sequence r = resumed(pool, prompts[i]);
-    EXPECT_EQ(r.state.absorbed, expected[i]) << i;
-    pool.release(r.state);
-  }
+  EXPECT_EQ(found_of(pool, prompts), (std::vector<int64_t>{40, 0, 40}));
   check(pool, {&s});
   pool.release(s.state);
 }
@@ -313,15 +307,7 @@ TEST(StateRecord, AWindowAndARecordResumeWhereBothAreWhole) {
   } cases[] = {{2010, 2000}, {1990, 1990}, {1984, 1984}, {1983, 1536},
                {1536, 1536}, {1535, 1024}, {1000, 512},  {511, 0}};
   for (const auto& c : cases) {
-    auto prompt = slice(tokens, 0, c.match);
-    prompt.push_back(-1);
-    Sequence r = resumed(pool, prompt);
-    EXPECT_EQ(r.state.absorbed, c.absorbed) << c.match;
-    if (r.state.absorbed > 0) r.verify(windows);
-    ASSERT_TRUE(r.feed(pool, {7, 8, 9}));
-    r.verify(windows);
-    check(pool, {&r});
-    pool.release(r.state);
+    resumes_and_goes_on(pool, tokens, c.match, c.absorbed, {7, 8, 9}, windows);
   }
 }
 
