@@ -4,7 +4,6 @@
 #include <chrono>
 #include <vector>
 
-#include "base/arena.h"
 #include "ops/context.h"
 
 namespace godwit {
@@ -33,18 +32,28 @@ double peak(void (*probe)(const ProbeArgs&, Launch&), ThreadPool& pool, double p
 
 }  // namespace
 
-double read_bandwidth(const Kernels& kernels, ThreadPool& pool, int64_t bytes, int repeats) {
-  Arena arena(bytes);
-  std::byte* data = arena.alloc(bytes);
-  pool.parallel((bytes + kProbeTaskBytes - 1) / kProbeTaskBytes, [&](int64_t task) {
-    const int64_t first = task * kProbeTaskBytes;
-    std::fill(data + first, data + std::min(bytes, first + kProbeTaskBytes), std::byte{1});
-  });
-  std::vector<float> sink(static_cast<size_t>((bytes + kProbeTaskBytes - 1) / kProbeTaskBytes));
-  ProbeArgs args{.data = data, .bytes = bytes, .rounds = 1, .tasks = 0, .sink = sink.data()};
+double read_bandwidth(const Kernels& kernels, ThreadPool& pool, std::span<const std::span<const std::byte>> stretches,
+                      int repeats) {
+  size_t all = 0, most = 0;
+  for (const auto& stretch : stretches) {
+    all += stretch.size();
+    most = std::max(most, stretch.size());
+  }
+  std::vector<float> sink(most / kProbeTaskBytes + 1);
   double best = 1e30;
-  for (int i = 0; i < repeats; ++i) best = std::min(best, seconds(kernels.probe_read, args, pool));
-  return static_cast<double>(bytes) / best;
+  for (int i = 0; i < repeats; ++i) {
+    double pass = 0;
+    for (const auto& stretch : stretches) {
+      const ProbeArgs args{.data = stretch.data(),
+                           .bytes = static_cast<int64_t>(stretch.size()),
+                           .rounds = 1,
+                           .tasks = 0,
+                           .sink = sink.data()};
+      pass += seconds(kernels.probe_read, args, pool);
+    }
+    best = std::min(best, pass);
+  }
+  return static_cast<double>(all) / best;
 }
 
 double fma_peak(const Kernels& kernels, ThreadPool& pool) {

@@ -205,9 +205,12 @@ void bench_command(const BenchOptions& o) {
   std::vector<Bench> all = open_all(o, context, batch);
   Runner& first = *all.front().session.runner;
   const Kernels kernels = kernels_at(first.options().level);
-  int64_t working_set = 0;
-  for (const Bench& b : all) working_set = std::max(working_set, b.session.open->weights->bytes());
-  const Limits limits{read_bandwidth(kernels, first.threads(), working_set), fma_peak(kernels, first.threads()),
+  const auto larger = [](const Bench& a, const Bench& b) {
+    return a.session.open->weights->bytes() < b.session.open->weights->bytes();
+  };
+  // The limit is read from the largest model's own weights: other memory would double what this takes.
+  const Weights& largest = *std::max_element(all.begin(), all.end(), larger)->session.open->weights;
+  const Limits limits{read_bandwidth(kernels, first.threads(), largest.stretches()), fma_peak(kernels, first.threads()),
                       int8_dot_peak(kernels, first.threads())};
   Progress progress("bench", o.talk.quiet, false);
   const auto rounds = static_cast<int64_t>(points.size()) * (o.repeat + 1);

@@ -25,8 +25,10 @@ void doctor_command(const DoctorOptions& o) {
   Json bandwidth = Json::array();
   for (int64_t bytes : sizes) {
     if (static_cast<uint64_t>(2 * bytes) > granted_memory()) break;
+    const std::vector<std::byte> memory(static_cast<size_t>(bytes), std::byte{1});
+    const std::span<const std::byte> whole(memory);
     bandwidth.push_back(
-        {{"bytes", bytes}, {"bytes_per_s", read_bandwidth(kernels, pool, bytes, bytes < (8 << 20) ? 200 : 7)}});
+        {{"bytes", bytes}, {"bytes_per_s", read_bandwidth(kernels, pool, {&whole, 1}, bytes < (8 << 20) ? 200 : 7)}});
   }
   const double fma = fma_peak(kernels, pool), int8 = int8_dot_peak(kernels, pool);
   Json missing = Json::array();

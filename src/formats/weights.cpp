@@ -14,6 +14,7 @@
 namespace godwit {
 namespace {
 
+constexpr int64_t kAlignment = 64;
 constexpr int64_t kChunk = int64_t{64} << 20;  // address space taken at once
 constexpr int64_t kHugePage = int64_t{2} << 20;
 constexpr int64_t kTaskBytes = int64_t{256} << 10;  // of the file, read by one task
@@ -45,7 +46,7 @@ Weights::~Weights() = default;
 
 // Address space only: pages become memory when load() fills them, so building a model costs nothing.
 std::byte* Weights::reserve(int64_t bytes) {
-  const int64_t rounded = (bytes + 63) & ~int64_t{63};
+  const int64_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   if (rounded > memory_->left) {
     const int64_t size = std::max(kChunk, (rounded + kHugePage - 1) / kHugePage * kHugePage) + kHugePage;
     void* p = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE,
@@ -127,6 +128,21 @@ int64_t Weights::file_bytes() const {
   int64_t n = 0;
   for (const Parameter& p : parameters_) n += matrix_bytes(p.file_type, row_count(p.tensor), p.tensor.width());
   return n;
+}
+
+std::vector<std::span<const std::byte>> Weights::stretches() const {
+  std::vector<std::span<const std::byte>> parts, all;
+  for (const Parameter& p : parameters_) parts.emplace_back(p.tensor.data, static_cast<size_t>(p.tensor.bytes()));
+  std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.data() < b.data(); });
+  for (const auto& part : parts) {
+    const std::byte* end = part.data() + part.size();
+    const bool beside = !all.empty() && part.data() - (all.back().data() + all.back().size()) < kAlignment;
+    if (beside)
+      all.back() = std::span(all.back().data(), std::max(end, all.back().data() + all.back().size()));
+    else
+      all.push_back(part);
+  }
+  return all;
 }
 
 void Weights::load_range(const Parameter& parameter, int64_t first, int64_t n) const {

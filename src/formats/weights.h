@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -51,6 +52,8 @@ class Weights {
   int64_t count() const;       // parameters, elements
   int64_t bytes() const;       // as laid out
   int64_t file_bytes() const;  // as the source has them
+  /// The memory that they lie in, as the stretches that parameters fill side by side (but for padding).
+  std::vector<std::span<const std::byte>> stretches() const;
 
   /// Reads, widens and repacks everything, on all threads. progress(done, all) gets bytes, from the calling thread.
   void load(ThreadPool& pool, const std::function<void(int64_t, int64_t)>& progress);
