@@ -4,7 +4,7 @@
 
 #include <thread>
 
-#include "engine/harness.h"
+#include "engine/engine_harness.h"
 
 namespace godwit {
 namespace {
@@ -15,18 +15,6 @@ struct Asked {
   std::vector<float> logits;
   std::vector<TokenId> ids;
 };
-
-Request random_request(uint64_t seed, const Model& model, int64_t most_prompt, int64_t most_tokens) {
-  Request request;
-  const auto draw = [&](uint64_t what, int64_t most) {
-    return 1 + static_cast<int64_t>(random_bits(seed, what, 0) % static_cast<uint64_t>(most));
-  };
-  request.prompt = random_ids(seed, draw(1, most_prompt), model.vocab_size());
-  request.max_tokens = draw(2, most_tokens);
-  request.sampling.seed = seed;
-  request.tenant = "t" + std::to_string(seed % 3);
-  return request;
-}
 
 // Records what the sampler sees, and samples.
 void record(Asked& asked) {
@@ -297,33 +285,6 @@ TEST_F(EngineRules, CancelledByHandleByFlagAndByTheEnginesEnd) {
   while (by_end.next()) continue;
   EXPECT_EQ(by_end.outcome().finish, Finish::kCancelled);
   EXPECT_EQ(runner_->pool().used_bytes(), 0);
-}
-
-// For the thread sanitizer above all. GODWIT_STRESS_SECONDS: how long.
-TEST_F(EngineRules, ManyProducersSubmitAndCancelAtRandom) {
-  const char* asked = std::getenv("GODWIT_STRESS_SECONDS");
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(asked != nullptr ? std::atoi(asked) : 1);
-  const Model& model = *open_->model;
-  std::atomic<int64_t> finished{0}, cancelled{0};
-  {
-    Engine engine(*runner_, {.rows = 8, .on_step = {}});
-    std::vector<std::thread> producers;
-    for (uint64_t p = 0; p < 16; ++p) {
-      producers.emplace_back([&, p] {
-        for (uint64_t i = 0; i == 0 || std::chrono::steady_clock::now() < until; ++i) {
-          Completion completion = engine.submit(random_request(p * 1000003 + i, model, 60, 30));
-          const uint64_t takes = random_bits(p, 7, i) % 60;
-          for (uint64_t n = 0; n < takes && completion.next(); ++n) continue;
-          completion.cancel();
-          ++(completion.outcome().finish == Finish::kCancelled ? cancelled : finished);
-        }
-      });
-    }
-    for (std::thread& producer : producers) producer.join();
-  }
-  EXPECT_GT(finished + cancelled, 15);
-  EXPECT_EQ(runner_->pool().used_bytes(), 0);
-  runner_->pool().check({});
 }
 
 }  // namespace
