@@ -7,10 +7,9 @@
 #include <string>
 #include <string_view>
 
-namespace godwit {
+#include "base/json_fwd.h"
 
-/// Objects keep the order of the text. Their look-up is linear: walk a large object, do not index it by key.
-using Json = nlohmann::ordered_json;
+namespace godwit {
 
 inline constexpr size_t kJsonFileDepth = 128;               // model files
 inline constexpr size_t kJsonTokenBytes = size_t{1} << 24;  // one string, number or run of spaces

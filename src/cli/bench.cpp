@@ -232,19 +232,18 @@ void bench_command(const BenchOptions& o) {
 
 void add_bench(CLI::App& app) {
   auto o = std::make_shared<BenchOptions>();
-  CLI::App* command =
-      app.add_subcommand("bench",
-                         "speeds of prefill and decode, repeats interleaved over all models and settings\n\n"
-                         "  godwit bench a.gguf b.gguf --prompt 512 --generate 128 --depth 0,4096 --batch 1,8");
-  add_model_options(*command, o->model, /*one=*/false);
-  command->add_option("MODELS,-m,--model", o->models, "one or more models")->required()->envname("GODWIT_MODEL");
-  command->add_option("--prompt", o->prompt, "prompt lengths (default 512; 0: no prefill test)");
-  command->add_option("--generate", o->generate, "tokens to generate (default 128; 0: no decode test)");
-  command->add_option("--depth", o->depth, "tokens already absorbed (default 0)");
-  command->add_option("--batch", o->batch, "sequences at once (default 1)");
-  command->add_option("--repeat", o->repeat, "samples of each point (default 5)");
-  add_talk_options(*command, o->talk);
-  command->callback([o] { bench_command(*o); });
+  Command command = add_command(app, "bench",
+                                "speeds of prefill and decode, repeats interleaved over all models and settings\n\n"
+                                "  godwit bench a.gguf b.gguf --prompt 512 --generate 128 --depth 0,4096 --batch 1,8");
+  add_model_options(command, o->model, /*one=*/false);
+  command.flag("MODELS,-m,--model", o->models, "one or more models").required();
+  command.flag("--prompt", o->prompt, "prompt lengths (default 512; 0: no prefill test)");
+  command.flag("--generate", o->generate, "tokens to generate (default 128; 0: no decode test)");
+  command.flag("--depth", o->depth, "tokens already absorbed (default 0)");
+  command.flag("--batch", o->batch, "sequences at once (default 1)");
+  command.flag("--repeat", o->repeat, "samples of each point (default 5)");
+  add_talk_options(command, o->talk);
+  command.runs([o] { bench_command(*o); });
 }
 
 }  // namespace godwit

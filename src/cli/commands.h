@@ -1,9 +1,12 @@
 // One function a command: adds it to the program. Its callback does the work and throws Error.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <stdexcept>
+
+namespace CLI {
+class App;
+}
 
 namespace godwit {
 

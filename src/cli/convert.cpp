@@ -120,18 +120,18 @@ void convert_command(const ConvertOptions& o) {
 
 void add_convert(CLI::App& app) {
   auto o = std::make_shared<ConvertOptions>();
-  CLI::App* command = app.add_subcommand("convert",
-                                         "GGUF to Hugging Face folder and back, requantizing when --type says so\n\n"
-                                         "  godwit convert folder model.gguf --type q8_0\n"
-                                         "  godwit convert model.gguf folder");
-  add_model_options(*command, o->model);
-  command->get_option("--type")->description(
+  Command command = add_command(app, "convert",
+                                "GGUF to Hugging Face folder and back, requantizing when --type says so\n\n"
+                                "  godwit convert folder model.gguf --type q8_0\n"
+                                "  godwit convert model.gguf folder");
+  add_model_options(command, o->model);
+  command.find("--type").describe(
       "type of the matrices: f32, f16, bf16 (both containers), q8_0, q4_0, q4_1, q5_0, q5_1 (GGUF); default: each "
       "tensor's own");
-  command->add_option("OUT", o->output, "what to write: a .gguf file, else a folder")->required();
-  add_talk_options(*command, o->talk);
-  command->callback([o, command] {
-    o->typed = command->get_option("--type")->count() > 0;
+  command.flag("OUT", o->output, "what to write: a .gguf file, else a folder").required();
+  add_talk_options(command, o->talk);
+  command.runs([o, command] {
+    o->typed = command.find("--type").given();
     convert_command(*o);
   });
 }

@@ -70,13 +70,11 @@ void doctor_command(const DoctorOptions& o) {
 
 void add_doctor(CLI::App& app) {
   auto o = std::make_shared<DoctorOptions>();
-  CLI::App* command = app.add_subcommand(
-      "doctor", "CPU level, kernels in use, measured limits, memory, what is missing\n\n  godwit doctor --json");
-  command->add_option("-t,--threads", o->threads, "threads (default: granted cores)")
-      ->check(CLI::Range(1, 1024))
-      ->envname("GODWIT_THREADS");
-  add_talk_options(*command, o->talk);
-  command->callback([o] { doctor_command(*o); });
+  Command command = add_command(
+      app, "doctor", "CPU level, kernels in use, measured limits, memory, what is missing\n\n  godwit doctor --json");
+  command.flag("-t,--threads", o->threads, "threads (default: granted cores)").range(1, 1024);
+  add_talk_options(command, o->talk);
+  command.runs([o] { doctor_command(*o); });
 }
 
 }  // namespace godwit

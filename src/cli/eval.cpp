@@ -95,13 +95,13 @@ void eval_command(const EvalOptions& o) {
 
 void add_eval(CLI::App& app) {
   auto o = std::make_shared<EvalOptions>();
-  CLI::App* command = app.add_subcommand("eval",
-                                         "perplexity of a text, in windows of the context (default 2048)\n\n"
-                                         "  godwit eval model.gguf --text book.txt --context 1024");
-  add_model_options(*command, o->model);
-  command->add_option("--text", o->text, "a text file; - is stdin")->required();
-  add_talk_options(*command, o->talk);
-  command->callback([o] { eval_command(*o); });
+  Command command = add_command(app, "eval",
+                                "perplexity of a text, in windows of the context (default 2048)\n\n"
+                                "  godwit eval model.gguf --text book.txt --context 1024");
+  add_model_options(command, o->model);
+  command.flag("--text", o->text, "a text file; - is stdin").required();
+  add_talk_options(command, o->talk);
+  command.runs([o] { eval_command(*o); });
 }
 
 }  // namespace godwit

@@ -134,14 +134,14 @@ void print_text(const Facts& f, bool tensors) {
 
 void add_inspect(CLI::App& app) {
   auto o = std::make_shared<InspectOptions>();
-  CLI::App* command = app.add_subcommand("inspect",
-                                         "what a model is and whether it fits, without reading its weights\n\n"
-                                         "  godwit inspect model.gguf --context 8192 --batch 4");
-  add_model_options(*command, o->model);
-  command->add_option("--batch", o->batch, "sequences at once (default 1)")->check(CLI::Range(1, 4096));
-  command->add_flag("--tensors", o->tensors, "list every tensor");
-  add_talk_options(*command, o->talk);
-  command->callback([o] {
+  Command command = add_command(app, "inspect",
+                                "what a model is and whether it fits, without reading its weights\n\n"
+                                "  godwit inspect model.gguf --context 8192 --batch 4");
+  add_model_options(command, o->model);
+  command.flag("--batch", o->batch, "sequences at once (default 1)").range(1, 4096);
+  command.flag("--tensors", o->tensors, "list every tensor");
+  add_talk_options(command, o->talk);
+  command.runs([o] {
     const Facts f = facts_of(*o);
     if (o->talk.json) {
       std::cout << dump_json(as_json(f)) << '\n';

@@ -103,15 +103,15 @@ void logits_command(const LogitsOptions& o) {
 
 void add_logits(CLI::App& app) {
   auto o = std::make_shared<LogitsOptions>();
-  CLI::App* command = app.add_subcommand("logits",
-                                         "logits of every position, as safetensors (logits.0, logits.1, ...)\n\n"
-                                         "  godwit logits model.gguf --ids 1,2,3 -o out.safetensors --activations f32");
-  add_model_options(*command, o->model);
-  command->add_option("--ids", o->ids, "token ids: 1,2,3");
-  command->add_option("--ids-file", o->ids_file, "a JSON list of lists of ids");
-  command->add_option("-o,--output", o->output, "the file to write")->required();
-  add_talk_options(*command, o->talk);
-  command->callback([o] { logits_command(*o); });
+  Command command = add_command(app, "logits",
+                                "logits of every position, as safetensors (logits.0, logits.1, ...)\n\n"
+                                "  godwit logits model.gguf --ids 1,2,3 -o out.safetensors --activations f32");
+  add_model_options(command, o->model);
+  command.flag("--ids", o->ids, "token ids: 1,2,3");
+  command.flag("--ids-file", o->ids_file, "a JSON list of lists of ids");
+  command.flag("-o,--output", o->output, "the file to write").required();
+  add_talk_options(command, o->talk);
+  command.runs([o] { logits_command(*o); });
 }
 
 }  // namespace godwit

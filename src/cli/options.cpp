@@ -6,84 +6,56 @@
 #include "base/text.h"
 
 namespace godwit {
-namespace {
-
-// GODWIT_KV_TYPE for --kv-type: every flag can be set from the environment.
-CLI::Option* with_environment(CLI::Option* option) {
-  std::string env = "GODWIT_" + option->get_lnames().front();
-  for (char& c : env) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return option->envname(env);
-}
-
-template <class T>
-CLI::Option* flag(CLI::App& command, const std::string& names, T& value, const std::string& help) {
-  return with_environment(command.add_option(names, value, help));
-}
-void flag(CLI::App& command, const std::string& names, bool& value, const std::string& help) {
-  with_environment(command.add_flag(names, value, help));
-}
-
-// CLI11 takes the nearest for a number that T cannot hold.
-template <class T>
-std::string held_by(const std::string& text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole ? "" : fmt::format("{}: expected an integer of 64 bits", printable(text, 60));
-}
-
-}  // namespace
-
-void add_model_options(CLI::App& command, ModelOptions& o, bool one) {
+void add_model_options(Command& command, ModelOptions& o, bool one) {
   if (one)
-    flag(command, "MODEL,-m,--model", o.model,
-         "a .gguf file, a Hugging Face folder, org/name[@revision][:QUANT] in the Hugging Face cache, or a config.json "
-         "with --random")
-        ->required();
-  flag(command, "--random", o.random_seed, "random weights from this seed; MODEL is then a config.json")
-      ->check(held_by<uint64_t>);
-  flag(command, "--type", o.random_type,
-       "type of random weights: q8_0 (default), f16, bf16, f32, q4_0, q4_1, q5_0, q5_1");
-  flag(command, "--no-repack", o.no_repack,
-       "keep weights as the file has them and map the file: less start-up, slower");
-  flag(command, "--activations", o.activations,
-       "q8 (default): rounded to 8 bits where weights are quantized; f32: exact")
-      ->check(CLI::IsMember({"q8", "f32"}));
-  flag(command, "--kv-type", o.kv_type, "type of cached keys and values: f32, f16, bf16 or q8_0")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
-  flag(command, "--numerics", o.numerics, "1: the one order of adding (docs/numerics.md)");
-  flag(command, "--memory", o.memory, "budget for weights and state together, for example 8GiB");
-  flag(command, "-t,--threads", o.threads, "threads; default: the physical cores that this process may use")
-      ->check(CLI::Range(1, 1024));
-  flag(command, "-c,--context", o.context, "most tokens of a sequence; 0 (default): the model's maximum")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
+    command
+        .flag("MODEL,-m,--model", o.model,
+              "a .gguf file, a Hugging Face folder, org/name[@revision][:QUANT] in the Hugging Face cache, or a "
+              "config.json "
+              "with --random")
+        .required();
+  command.flag("--random", o.random_seed, "random weights from this seed; MODEL is then a config.json");
+  command.flag("--type", o.random_type,
+               "type of random weights: q8_0 (default), f16, bf16, f32, q4_0, q4_1, q5_0, q5_1");
+  command.flag("--no-repack", o.no_repack, "keep weights as the file has them and map the file: less start-up, slower");
+  command
+      .flag("--activations", o.activations, "q8 (default): rounded to 8 bits where weights are quantized; f32: exact")
+      .one_of({"q8", "f32"});
+  command.flag("--kv-type", o.kv_type, "type of cached keys and values: f32, f16, bf16 or q8_0")
+      .one_of({"f32", "f16", "bf16", "q8_0"});
+  command.flag("--numerics", o.numerics, "1: the one order of adding (docs/numerics.md)");
+  command.flag("--memory", o.memory, "budget for weights and state together, for example 8GiB");
+  command.flag("-t,--threads", o.threads, "threads; default: the physical cores that this process may use")
+      .range(1, 1024);
+  command.flag("-c,--context", o.context, "most tokens of a sequence; 0 (default): the model's maximum")
+      .range(0, int64_t{1} << 30);
 }
 
-void add_talk_options(CLI::App& command, TalkOptions& o) {
-  flag(command, "--json", o.json, "one JSON object on stdout instead of text");
-  flag(command, "-q,--quiet", o.quiet, "only results and errors");
-  flag(command, "-v,--verbose", o.verbose, "say more on stderr");
-  flag(command, "--no-color", o.no_color, "plain text even on a terminal");
+void add_talk_options(Command& command, TalkOptions& o) {
+  command.flag("--json", o.json, "one JSON object on stdout instead of text");
+  command.flag("-q,--quiet", o.quiet, "only results and errors");
+  command.flag("-v,--verbose", o.verbose, "say more on stderr");
+  command.flag("--no-color", o.no_color, "plain text even on a terminal");
 }
 
-void add_sampling_options(CLI::App& command, SamplingFlags& o) {
-  flag(command, "-n,--max-tokens", o.max_tokens,
-       "most tokens to generate; 0 (default): until the model stops or the context is full")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
-  flag(command, "--seed", o.seed, "seed of every random draw; the same seed gives the same text (default 0)")
-      ->check(held_by<uint64_t>);
-  flag(command, "--temp", o.temp, "temperature; 0 is greedy");
-  flag(command, "--top-k", o.top_k, "keep the k most likely tokens; 0: all")->check(held_by<int64_t>);
-  flag(command, "--top-p", o.top_p, "keep the fewest most likely tokens whose probabilities reach p");
-  flag(command, "--min-p", o.min_p, "keep tokens at least p times as likely as the likeliest");
-  flag(command, "--repeat-penalty", o.repeat_penalty, "divides the logits of recent tokens; 1: off");
-  flag(command, "--presence-penalty", o.presence_penalty, "subtracted from the logit of a token that occurred");
-  flag(command, "--frequency-penalty", o.frequency_penalty, "subtracted for each occurrence");
-  flag(command, "--logit-bias", o.logit_bias, "ID:VALUE, added to a token's logit; repeat or separate by commas")
-      ->delimiter(',');
-  flag(command, "--stop", o.stop, "end when this text appears (repeatable)");
-  flag(command, "--greedy", o.greedy, "always the likeliest token");
-  flag(command, "--ignore-eos", o.ignore_eos, "go on past the tokens that end a text");
+void add_sampling_options(Command& command, SamplingFlags& o) {
+  command
+      .flag("-n,--max-tokens", o.max_tokens,
+            "most tokens to generate; 0 (default): until the model stops or the context is full")
+      .range(0, int64_t{1} << 30);
+  command.flag("--seed", o.seed, "seed of every random draw; the same seed gives the same text (default 0)");
+  command.flag("--temp", o.temp, "temperature; 0 is greedy");
+  command.flag("--top-k", o.top_k, "keep the k most likely tokens; 0: all");
+  command.flag("--top-p", o.top_p, "keep the fewest most likely tokens whose probabilities reach p");
+  command.flag("--min-p", o.min_p, "keep tokens at least p times as likely as the likeliest");
+  command.flag("--repeat-penalty", o.repeat_penalty, "divides the logits of recent tokens; 1: off");
+  command.flag("--presence-penalty", o.presence_penalty, "subtracted from the logit of a token that occurred");
+  command.flag("--frequency-penalty", o.frequency_penalty, "subtracted for each occurrence");
+  command.flag("--logit-bias", o.logit_bias, "ID:VALUE, added to a token's logit; repeat or separate by commas")
+      .delimiter(',');
+  command.flag("--stop", o.stop, "end when this text appears (repeatable)");
+  command.flag("--greedy", o.greedy, "always the likeliest token");
+  command.flag("--ignore-eos", o.ignore_eos, "go on past the tokens that end a text");
 }
 
 SamplingOptions sampling_from(const SamplingFlags& f, int64_t vocab_size) {

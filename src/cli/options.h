@@ -1,11 +1,11 @@
 // Flags that mean the same wherever they stand.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/command.h"
 #include "engine/runner.h"
 #include "engine/sampler.h"
 
@@ -31,8 +31,8 @@ struct TalkOptions {
 };
 
 /// `one`: with MODEL itself, which is required.
-void add_model_options(CLI::App& command, ModelOptions& options, bool one = true);
-void add_talk_options(CLI::App& command, TalkOptions& options);
+void add_model_options(Command& command, ModelOptions& options, bool one = true);
+void add_talk_options(Command& command, TalkOptions& options);
 
 /// What -n, --temp and their like say; unset ones take the model's own defaults, then neutral ones.
 struct SamplingFlags {
@@ -44,7 +44,7 @@ struct SamplingFlags {
   bool greedy = false, ignore_eos = false;
   int64_t max_tokens = 0;
 };
-void add_sampling_options(CLI::App& command, SamplingFlags& flags);
+void add_sampling_options(Command& command, SamplingFlags& flags);
 SamplingOptions sampling_from(const SamplingFlags& flags, int64_t vocab_size);
 
 /// A comma list of integers, each from least to most: "1,2,3". Throws Error (kUsage) naming the flag.

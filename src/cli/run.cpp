@@ -124,27 +124,26 @@ void run_command(const RunOptions& o) {
 
 void add_run(CLI::App& app) {
   auto o = std::make_shared<RunOptions>();
-  CLI::App* command =
-      app.add_subcommand("run",
-                         "continue a text: the continuation on stdout, speeds on stderr\n\n"
-                         "  godwit run model.gguf -p 'The capital of France is' -n 32 --greedy\n"
-                         "  godwit run org/name:Q4_K_M -f story.txt --temp 0.8 --seed 7\n"
-                         "  godwit run config.json --random 1 --ids 1,2,3 -n 16 --json\n"
-                         "  godwit run model.gguf --prompts in.jsonl -o out.jsonl --parallel 16 -n 64\n\n"
-                         "--prompts: each line {\"prompt\": TEXT} or {\"ids\": [...]}, and as wanted id, max_tokens,\n"
-                         "temperature, top_k, top_p, min_p, seed, stop; a line of output for each, in order.");
-  add_model_options(*command, o->model);
-  command->add_option("-p,--prompt", o->prompt, "the text to continue");
-  command->add_option("-f,--file", o->file, "a file with the text; - is stdin");
-  command->add_option("--ids", o->ids, "token ids instead of text: 1,2,3");
-  command->add_option("--prompts", o->batch.file, "a file with a request a line (JSONL); - is stdin");
-  command->add_option("--parallel", o->batch.parallel, "with --prompts: sequences at once (default 16)")
-      ->check(CLI::Range(1, 4096));
-  command->add_option("-o,--output", o->batch.output, "with --prompts: where answers go (default stdout)");
-  command->add_flag("--resume", o->batch.resume, "with --prompts: go on after the last line of OUTPUT");
-  add_sampling_options(*command, o->sampling);
-  add_talk_options(*command, o->talk);
-  command->callback([o] { run_command(*o); });
+  Command command =
+      add_command(app, "run",
+                  "continue a text: the continuation on stdout, speeds on stderr\n\n"
+                  "  godwit run model.gguf -p 'The capital of France is' -n 32 --greedy\n"
+                  "  godwit run org/name:Q4_K_M -f story.txt --temp 0.8 --seed 7\n"
+                  "  godwit run config.json --random 1 --ids 1,2,3 -n 16 --json\n"
+                  "  godwit run model.gguf --prompts in.jsonl -o out.jsonl --parallel 16 -n 64\n\n"
+                  "--prompts: each line {\"prompt\": TEXT} or {\"ids\": [...]}, and as wanted id, max_tokens,\n"
+                  "temperature, top_k, top_p, min_p, seed, stop; a line of output for each, in order.");
+  add_model_options(command, o->model);
+  command.flag("-p,--prompt", o->prompt, "the text to continue");
+  command.flag("-f,--file", o->file, "a file with the text; - is stdin");
+  command.flag("--ids", o->ids, "token ids instead of text: 1,2,3");
+  command.flag("--prompts", o->batch.file, "a file with a request a line (JSONL); - is stdin");
+  command.flag("--parallel", o->batch.parallel, "with --prompts: sequences at once (default 16)").range(1, 4096);
+  command.flag("-o,--output", o->batch.output, "with --prompts: where answers go (default stdout)");
+  command.flag("--resume", o->batch.resume, "with --prompts: go on after the last line of OUTPUT");
+  add_sampling_options(command, o->sampling);
+  add_talk_options(command, o->talk);
+  command.runs([o] { run_command(*o); });
 }
 
 }  // namespace godwit

@@ -43,17 +43,17 @@ void tokenize_command(const TokenizeOptions& o, bool has_prompt) {
 
 void add_tokenize(CLI::App& app) {
   auto o = std::make_shared<TokenizeOptions>();
-  CLI::App* command = app.add_subcommand("tokenize",
-                                         "text to token ids, one line\n\n"
-                                         "  godwit tokenize model.gguf -p 'Hello world' --pieces");
-  add_model_options(*command, o->model);
-  CLI::Option* prompt = command->add_option("-p,--prompt", o->prompt, "the text");
-  command->add_option("-f,--file", o->file, "a file, byte for byte; - is stdin");
-  command->add_flag("--pieces", o->pieces, "one line a token: id and its text");
-  command->add_flag("--no-special", o->no_special, "special tokens' text is text");
-  command->add_flag("--no-bos", o->no_bos, "no begin-of-text token");
-  add_talk_options(*command, o->talk);
-  command->callback([o, prompt] { tokenize_command(*o, prompt->count() > 0); });
+  Command command = add_command(app, "tokenize",
+                                "text to token ids, one line\n\n"
+                                "  godwit tokenize model.gguf -p 'Hello world' --pieces");
+  add_model_options(command, o->model);
+  const Flag prompt = command.flag("-p,--prompt", o->prompt, "the text");
+  command.flag("-f,--file", o->file, "a file, byte for byte; - is stdin");
+  command.flag("--pieces", o->pieces, "one line a token: id and its text");
+  command.flag("--no-special", o->no_special, "special tokens' text is text");
+  command.flag("--no-bos", o->no_bos, "no begin-of-text token");
+  add_talk_options(command, o->talk);
+  command.runs([o, prompt] { tokenize_command(*o, prompt.given()); });
 }
 
 }  // namespace godwit

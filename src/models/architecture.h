@@ -5,26 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "blocks/model.h"
 #include "formats/config.h"
 #include "formats/weights.h"
 
 namespace godwit {
 
-/// config.json with typed look-up; a key that is null counts as absent. Throws Error (kInvalid) naming file and key.
-class HfConfig {
- public:
-  HfConfig(Json json, std::string source) : json(std::move(json)), source(std::move(source)) {}
-  Json json;
-  std::string source;
-
-  bool has(const std::string& key) const { return json.contains(key) && !json[key].is_null(); }
-  int64_t integer(const std::string& key) const;
-  double real(const std::string& key) const;
-  bool boolean(const std::string& key, bool otherwise) const;
-  std::string text(const std::string& key, const std::string& otherwise) const;
-};
+class HfConfig;
 
 /// A class of Hugging Face transformers that an architecture covers.
 struct HfClass {

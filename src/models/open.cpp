@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "formats/gguf.h"
 #include "formats/hf_folder.h"
+#include "models/hf_config.h"
 #include "tensor/decode.h"
 
 namespace godwit {

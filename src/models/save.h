@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "formats/gguf.h"
 #include "models/open.h"
 

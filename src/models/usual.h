@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/architecture.h"
+#include "models/hf_config.h"
 
 namespace godwit {
 
