@@ -10,7 +10,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/error.h"
 #include "base/text.h"
 
 namespace godwit {
@@ -39,21 +38,23 @@ void sync_folder_of(const std::string& path) {
 
 }  // namespace
 
+ErrorKind kind_of_errno(int error) { return error == ENOMEM ? ErrorKind::kMemory : ErrorKind::kInvalid; }
+
 InputFile::InputFile(const std::string& path) : path_(path) {
   if (path.find('\0') != std::string::npos) invalid("{}: a path cannot hold a NUL byte", printable_path(path));
   // Without O_NONBLOCK, opening a named pipe would wait for its other end.
   fd_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (fd_ < 0) invalid("{}: cannot be opened: {}", printable_path(path), reason(errno));
+  if (fd_ < 0) fail(kind_of_errno(errno), "{}: cannot be opened: {}", printable_path(path), reason(errno));
   struct stat status {};
   const bool known = ::fstat(fd_, &status) == 0;
   if (known && S_ISREG(status.st_mode)) {
     size_ = static_cast<uint64_t>(status.st_size);
     return;
   }
-  const std::string got = known ? kind_of(status.st_mode) : reason(errno);
-  ::close(fd_);
-  fd_ = -1;
-  invalid("{}: expected a regular file, got {}", printable_path(path), got);
+  const int error = errno;
+  ::close(fd_);  // first: a constructor that throws has no destructor, and the message takes memory
+  invalid("{}: expected a regular file, got {}", printable_path(path),
+          known ? kind_of(status.st_mode) : std::strerror(error));
 }
 
 InputFile::~InputFile() {
@@ -82,7 +83,9 @@ void InputFile::read_at(uint64_t offset, std::span<std::byte> out) const {
   while (done < out.size()) {
     const ssize_t n = ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) invalid("{}: cannot be read at offset {}: {}", printable_path(path_), offset + done, reason(errno));
+    if (n < 0)
+      fail(kind_of_errno(errno), "{}: cannot be read at offset {}: {}", printable_path(path_), offset + done,
+           reason(errno));
     if (n == 0)
       invalid("{}: ends at offset {}, but had {} bytes when it was opened", printable_path(path_), offset + done,
               size_);
@@ -95,7 +98,7 @@ const std::byte* InputFile::map() const {
   if (size_ == 0) return &nothing;
   if (map_ == nullptr) {
     void* map = ::mmap(nullptr, static_cast<size_t>(size_), PROT_READ, MAP_PRIVATE, fd_, 0);
-    if (map == MAP_FAILED) invalid("{}: cannot be mapped: {}", printable_path(path_), reason(errno));
+    if (map == MAP_FAILED) fail(kind_of_errno(errno), "{}: cannot be mapped: {}", printable_path(path_), reason(errno));
     map_ = map;
   }
   return static_cast<const std::byte*>(map_);
@@ -108,9 +111,9 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
     fail(ErrorKind::kFailed, "{}: cannot be written: is {}", printable_path(path), kind_of(status.st_mode));
   partial_ = fmt::format("{}.{}-{}.partial", path, ::getpid(), count++);
+  buffer_.reserve(kBufferBytes);  // before there is a file that only the destructor removes
   fd_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd_ < 0) fail(ErrorKind::kFailed, "{}: cannot be written: {}", printable_path(path), reason(errno));
-  buffer_.reserve(kBufferBytes);
 }
 
 OutputFile::~OutputFile() {

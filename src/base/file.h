@@ -6,9 +6,15 @@
 #include <span>
 #include <string>
 
+#include "base/error.h"
+
 namespace godwit {
 
-/// A regular file, open for reading. Movable. Any failure throws Error (kInvalid) naming the path.
+/// The kind of failure that an errno is where something was to be read: kMemory where the system has none left, else
+/// kInvalid.
+ErrorKind kind_of_errno(int error);
+
+/// A regular file, open for reading. Movable. Any failure throws Error (kind_of_errno) naming the path.
 class InputFile {
  public:
   /// Refuses whatever is not a regular file (FIFO, directory, device) at once, without blocking on it.

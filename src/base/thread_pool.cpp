@@ -3,6 +3,8 @@
 #include <immintrin.h>
 
 #include <chrono>
+#include <cstring>
+#include <system_error>
 
 #include "base/error.h"
 
@@ -28,15 +30,25 @@ bool spin_until(const F& ready) {
 
 void set_float_mode() { _mm_setcsr(_mm_getcsr() | 0x8040); }
 
+std::thread start_thread(std::function<void()> f) {
+  try {
+    return std::thread(std::move(f));
+  } catch (const std::system_error& e) {
+    fail(ErrorKind::kMemory,
+         "threads: the system refuses one: {}; lower -t, or raise its limits of memory and processes",
+         std::strerror(e.code().value()));
+  }
+}
+
 ThreadPool::ThreadPool(int n_threads) {
   CHECK(n_threads >= 1, "a pool of {} threads", n_threads);
   set_float_mode();
   threads_.reserve(static_cast<size_t>(n_threads - 1));
   try {
-    for (int i = 1; i < n_threads; ++i) threads_.emplace_back([this] { loop(); });
-  } catch (const std::system_error& e) {
+    for (int i = 1; i < n_threads; ++i) threads_.push_back(start_thread([this] { loop(); }));
+  } catch (...) {
     stop_threads();
-    fail(ErrorKind::kFailed, "threads: cannot start {}: {}; try a smaller -t", n_threads, e.what());
+    throw;
   }
 }
 

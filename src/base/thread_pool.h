@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -15,9 +16,12 @@ namespace godwit {
 /// threads and for the thread that makes it.
 void set_float_mode();
 
+/// A thread that runs `f`. Throws Error (kMemory) when the system refuses it: its stack, or one more thread.
+std::thread start_thread(std::function<void()> f);
+
 class ThreadPool {
  public:
-  /// n_threads with the caller among them; at least 1.
+  /// n_threads with the caller among them; at least 1. Throws as start_thread.
   explicit ThreadPool(int n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <new>
 
 #include "base/cpu.h"
@@ -46,6 +48,27 @@ bool knows(const CLI::App& app, const std::string& command) {
   return false;
 }
 
+int out_of_memory() {
+  std::fputs("godwit: out of memory: the system refuses more; lower -c or --parallel, or take a smaller model\n",
+             stderr);
+  return static_cast<int>(ErrorKind::kMemory);
+}
+
+std::terminate_handler otherwise_at_terminate = nullptr;
+
+/// Trees of JSON take memory to be destroyed, and destructors cannot throw: where it is refused there, the program ends
+/// here, and says why as it does elsewhere.
+[[noreturn]] void at_terminate() {
+  try {
+    if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
+  } catch (const std::bad_alloc&) {
+    std::_Exit(out_of_memory());
+  } catch (...) {
+  }
+  otherwise_at_terminate();
+  std::abort();
+}
+
 int main_with(int argc, char** argv) {
   CLI::App app(
       "One engine for efficient language models, every architecture: run, measure, convert.\n\n"
@@ -82,6 +105,7 @@ int main_with(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace godwit;
+  otherwise_at_terminate = std::set_terminate(at_terminate);
   open_standard_streams();
   watch_interrupts();
   // A write that fails says so; the process would end with files half written.
@@ -98,8 +122,7 @@ int main(int argc, char** argv) {
   } catch (const ReaderGone&) {
     return static_cast<int>(ErrorKind::kFailed);
   } catch (const std::bad_alloc&) {
-    std::fputs("godwit: out of memory\n", stderr);
-    return static_cast<int>(ErrorKind::kMemory);
+    return out_of_memory();
   } catch (const std::exception& e) {
     complain(e.what());
     return 1;

@@ -294,6 +294,8 @@ void start(Job& job, const std::string& text, const Defaults& defaults, Engine& 
     job.completion = engine.submit(std::move(request));
   } catch (const Error& error) {
     job.error = error;
+  } catch (const std::bad_alloc&) {
+    job.error = Error(ErrorKind::kMemory, "out of memory");  // where that is refused too, the program ends: exit 4
   }
 }
 

@@ -18,10 +18,6 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
 /// So many iterations in a row may fail for want of memory before the engine gives up on what it has.
 constexpr int kMostFailures = 16;
 
-Error out_of_memory() {
-  return {ErrorKind::kMemory, "the system refused memory during a step; lower -c or the number of sequences"};
-}
-
 }  // namespace
 
 struct Engine::Sequence {
@@ -48,7 +44,11 @@ struct Engine::Sequence {
 };
 
 Engine::Engine(Runner& runner, EngineOptions options)
-    : runner_(runner), options_(std::move(options)), thread_([this] { loop(); }) {}
+    : runner_(runner),
+      options_(std::move(options)),
+      out_of_memory_(ErrorKind::kMemory,
+                     "the system refused memory during a step; lower -c or the number of sequences"),
+      thread_(start_thread([this] { loop(); })) {}
 
 Engine::~Engine() {
   {
@@ -95,7 +95,9 @@ void Engine::loop() {
       if (on) step();
       failures = 0;
     } catch (const std::bad_alloc&) {
-      if (++failures == kMostFailures) end_all(Finish::kFailed, out_of_memory());
+      if (++failures < kMostFailures) continue;
+      failures = 0;
+      end_all(Finish::kFailed, out_of_memory_);
     }
   }
   end_all(Finish::kCancelled, {});
@@ -105,10 +107,11 @@ void Engine::loop() {
 bool Engine::take_in() {
   std::unique_lock lock(mutex_);
   wake_.wait(lock, [&] { return stop_ || !inbox_.empty() || !sequences_.empty(); });
+  if (stop_) return false;
   sequences_.reserve(sequences_.size() + inbox_.size());
   std::move(inbox_.begin(), inbox_.end(), std::back_inserter(sequences_));
   inbox_.clear();
-  return !stop_;
+  return true;
 }
 
 void Engine::step() {
@@ -161,7 +164,13 @@ int64_t Engine::state_bytes(int64_t tokens) const {
 }
 
 void Engine::admit(Sequence& s) {
-  if (s.request.remember) s.state = runner_.pool().resume(s.known, s.key);
+  if (s.request.remember) {
+    try {
+      s.state = runner_.pool().resume(s.known, s.key);
+    } catch (const std::bad_alloc&) {
+      // It is fed from its beginning.
+    }
+  }
   s.state.rope_length = s.n_prompt();
   s.running = true;
   if (s.outcome.preemptions == 0) {
@@ -170,10 +179,14 @@ void Engine::admit(Sequence& s) {
   }
 }
 
-/// Keeps what the sequence has absorbed for requests that begin alike, where there is room.
+/// Keeps what the sequence has absorbed for requests that begin alike, where there is room and the system gives memory.
 void Engine::remember(const Sequence& s) {
   if (!s.request.remember || s.state.absorbed == 0) return;
-  runner_.pool().remember(s.state, std::span(s.known).first(static_cast<size_t>(s.state.absorbed)), s.key);
+  try {
+    runner_.pool().remember(s.state, std::span(s.known).first(static_cast<size_t>(s.state.absorbed)), s.key);
+  } catch (const std::bad_alloc&) {
+    // Whoever comes computes it again.
+  }
 }
 
 void Engine::preempt(Sequence& s) {
@@ -182,6 +195,15 @@ void Engine::preempt(Sequence& s) {
   runner_.pool().release(s.state);
   s.running = false;
   ++s.outcome.preemptions;
+}
+
+/// What an exception of another kind is to those who asked.
+Error Engine::failure(const std::exception& error) const {
+  try {
+    return {ErrorKind::kFailed, error.what()};
+  } catch (const std::bad_alloc&) {
+    return out_of_memory_;
+  }
 }
 
 /// The plan's rows; but who was in a step that failed goes alone.
@@ -196,7 +218,7 @@ std::vector<Engine::Piece> Engine::pieces(const Plan& plan) const {
 
 /// Computes the pieces and chooses where all that is known has been fed. False: it failed, which was seen to.
 bool Engine::forward(std::span<const Piece> pieces) {
-  std::vector<Runner::Feed> feeds;
+  std::vector<Runner::Feed> feeds;  // the only thing outside that may fail: nothing has happened then
   for (const Piece& p : pieces) {
     Sequence& s = *p.sequence;
     feeds.push_back(
@@ -209,10 +231,13 @@ bool Engine::forward(std::span<const Piece> pieces) {
       choose(*pieces[feed].sequence, {logits.f32(), static_cast<size_t>(logits.size())}, position);
     });
   } catch (const std::bad_alloc&) {
-    after_failure(pieces, out_of_memory());
+    after_failure(pieces, out_of_memory_);
+    return false;
+  } catch (const Error& error) {
+    after_failure(pieces, error);
     return false;
   } catch (const std::exception& error) {
-    after_failure(pieces, Error(ErrorKind::kFailed, error.what()));
+    after_failure(pieces, failure(error));
     return false;
   }
   for (const Piece& p : pieces) after_forward(*p.sequence);
@@ -252,6 +277,7 @@ void Engine::after_failure(std::span<const Piece> pieces, const Error& error) {
     runner_.pool().release(p.sequence->state);
     p.sequence->running = false;
     p.sequence->suspect = true;
+    p.sequence->error.reset();
   }
 }
 
@@ -272,8 +298,14 @@ void Engine::end(Sequence& s, Finish finish, const std::optional<Error>& error) 
 }
 
 void Engine::end_all(Finish finish, const std::optional<Error>& error) {
-  for (auto& sequence : sequences_) {
-    if (!sequence->ended) end(*sequence, finish, error);
+  std::vector<std::unique_ptr<Sequence>> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    waiting.swap(inbox_);
+  }
+  for (auto* list : {&sequences_, &waiting}) {
+    for (auto& sequence : *list)
+      if (!sequence->ended) end(*sequence, finish, error);
   }
   forget_ended();
 }

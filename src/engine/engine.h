@@ -23,6 +23,7 @@ struct Request {
   bool remember = true;                       // whether prefixes are taken from, and kept for, other requests
   const std::atomic<bool>* cancel = nullptr;  // also cancels, when it becomes true
   /// Called on the engine's thread after each token and at the end: for those who wait for several answers at once.
+  /// Must not throw.
   std::function<void()> on_news = {};
   /// Chooses instead of the sampler when not empty: gets the logits and the position of the last token.
   std::function<TokenId(std::span<const float> logits, int64_t position)> choose = {};
@@ -42,7 +43,8 @@ struct EngineOptions {
 
 class Engine {
  public:
-  /// The runner and its weights must outlive the engine; while it lives nobody else uses the runner.
+  /// The runner and its weights must outlive the engine; while it lives nobody else uses the runner. Throws Error
+  /// (kMemory) when the system refuses the thread.
   explicit Engine(Runner& runner, EngineOptions options = {});
   /// Cancels what is not finished.
   ~Engine();
@@ -50,7 +52,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   /// From any thread. Throws Error (kUsage) when the prompt is empty, has an unknown id, or fills the context, or an
-  /// option of the sampler is out of range. What does not fit the state's budget even alone fails with kMemory.
+  /// option of the sampler is out of range. What does not fit the state's budget even alone fails with kMemory, and so
+  /// does what was computed, or waited, when the system refused memory to the engine.
   Completion submit(Request request);
 
  private:
@@ -70,6 +73,7 @@ class Engine {
   void preempt(Sequence& sequence);
   std::vector<Piece> pieces(const Plan& plan) const;
   bool forward(std::span<const Piece> pieces);
+  Error failure(const std::exception& error) const;
   void after_forward(Sequence& sequence);
   void after_failure(std::span<const Piece> pieces, const Error& error);
   void choose(Sequence& sequence, std::span<const float> logits, int64_t position);
@@ -79,6 +83,7 @@ class Engine {
 
   Runner& runner_;
   EngineOptions options_;
+  const Error out_of_memory_;  // made beforehand: making it takes memory, copying it does not
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::unique_ptr<Sequence>> inbox_;      // under mutex_

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/poison.h"
 
@@ -86,6 +88,14 @@ void PageStore::give_back_memory(int64_t wanted) {
   }
 }
 
+void PageStore::make_list_room(Group& group) {
+  if (group.pages.size() < group.pages.capacity()) return;
+  const size_t room = std::max<size_t>(16, 2 * group.pages.size());
+  group.warm.reserve(room);
+  group.cold.reserve(room);
+  group.pages.reserve(room);
+}
+
 std::byte* PageStore::acquire(size_t group) {
   Group& g = groups_[group];
   CHECK(free_bytes() >= g.stride, "a page of {} bytes from {} free ones", g.stride, free_bytes());
@@ -94,6 +104,8 @@ std::byte* PageStore::acquire(size_t group) {
     i = g.warm.back();
     g.warm.pop_back();
   } else {
+    // Before anything changes: what follows, and letting go, needs no memory.
+    if (g.cold.empty()) make_list_room(g);
     give_back_memory(g.stride);
     resident_ += g.stride;
     if (g.cold.empty()) {

@@ -26,7 +26,8 @@ class PageStore {
   PageStore(const PageStore&) = delete;
   PageStore& operator=(const PageStore&) = delete;
 
-  /// A page of the group, held once, by a sequence. There must be free bytes for it.
+  /// A page of the group, held once, by a sequence. There must be free bytes for it. May throw std::bad_alloc, then
+  /// nothing has changed; hold and drop never do.
   std::byte* acquire(size_t group);
   void hold(size_t group, const std::byte* page, Holder holder);
   /// The page is free when nobody holds it any longer.
@@ -72,6 +73,8 @@ class PageStore {
   /// Adds `sign` times the page's bytes to the books of what it is now.
   void count(size_t group, const Page& page, int64_t sign);
   void give_back_memory(int64_t wanted);
+  /// Room for one more page in each of the group's lists.
+  static void make_list_room(Group& group);
 
   std::vector<Group> groups_;
   int64_t total_ = 0, used_ = 0, cached_ = 0, resident_ = 0;

@@ -1,6 +1,7 @@
 #include "engine/prefix_tree.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/error.h"
 
@@ -85,16 +86,21 @@ PrefixTree::Match PrefixTree::find(const CacheKey& key, std::span<const TokenId>
 }
 
 PrefixTree::Node* PrefixTree::add_child(Node& parent, std::span<const TokenId> run) {
-  auto owned = std::make_unique<Node>();
-  Node* node = owned.get();
+  std::list<std::unique_ptr<Node>> owned;  // moved to the order when nothing can fail any more
+  owned.push_back(std::make_unique<Node>());
+  Node* node = owned.back().get();
   node->pages.resize(n_groups_);
   node->parent = &parent;
   node->in_parent = parent.children.emplace(std::vector<TokenId>(run.begin(), run.end()), node).first;
-  node->in_order = order_.insert(order_.end(), std::move(owned));
+  node->in_order = owned.begin();
+  order_.splice(order_.end(), owned);
   return node;
 }
 
 void PrefixTree::add_snapshot(Node& node, int64_t length, std::byte* record, int64_t now_at) {
+  std::list<Snapshot> added(1);
+  node.snapshots.reserve(node.snapshots.size() + 1);
+  // From here on nothing can fail.
   std::erase_if(node.snapshots, [&](const auto& other) {
     if (other->length > length || other->length < last_edge(length)) return false;
     store_.drop(n_groups_, other->record, Holder::kTree);
@@ -102,13 +108,14 @@ void PrefixTree::add_snapshot(Node& node, int64_t length, std::byte* record, int
     return true;
   });
   store_.hold(n_groups_, record, Holder::kTree);
-  Snapshot& snapshot = snapshots_.emplace_front();
+  Snapshot& snapshot = added.front();
   snapshot.record = record;
   snapshot.now_at = now_at;
   snapshot.node = &node;
   snapshot.length = length;
   snapshot.used = now_;
-  node.snapshots.push_back(snapshots_.begin());
+  node.snapshots.push_back(added.begin());
+  snapshots_.splice(snapshots_.begin(), added);
 }
 
 void PrefixTree::insert(const CacheKey& key, std::span<const TokenId> tokens,
@@ -122,6 +129,19 @@ void PrefixTree::insert(const CacheKey& key, std::span<const TokenId> tokens,
   }
   if (tokens.empty()) return;
   Node* node = &roots_[key];
+  try {
+    add_path(node, tokens, pages);
+    if (record != nullptr)
+      add_snapshot(*node, static_cast<int64_t>((tokens.size() - 1) % kPageTokens) + 1, record, now_at);
+  } catch (const std::bad_alloc&) {
+    prune(node);  // the part that is there is right, but its end may hold nothing
+    throw;
+  }
+  touch(node);
+}
+
+void PrefixTree::add_path(Node*& node, std::span<const TokenId> tokens,
+                          const std::vector<std::vector<std::byte*>>& pages) {
   for (size_t i = 0; i * kPageTokens < tokens.size(); ++i) {
     const auto run =
         tokens.subspan(i * kPageTokens).first(std::min<size_t>(tokens.size() - i * kPageTokens, kPageTokens));
@@ -147,9 +167,6 @@ void PrefixTree::insert(const CacheKey& key, std::span<const TokenId> tokens,
     }
     node = child;
   }
-  if (record != nullptr)
-    add_snapshot(*node, static_cast<int64_t>((tokens.size() - 1) % kPageTokens) + 1, record, now_at);
-  touch(node);
 }
 
 void PrefixTree::drop(std::list<Snapshot>::iterator snapshot) {
@@ -157,7 +174,7 @@ void PrefixTree::drop(std::list<Snapshot>::iterator snapshot) {
   store_.drop(n_groups_, snapshot->record, Holder::kTree);
   std::erase(node->snapshots, snapshot);
   snapshots_.erase(snapshot);
-  if (useless(*node)) remove(node);
+  prune(node);
 }
 
 bool PrefixTree::useless(const Node& node) {
@@ -165,26 +182,33 @@ bool PrefixTree::useless(const Node& node) {
          std::all_of(node.pages.begin(), node.pages.end(), [](std::byte* page) { return page == nullptr; });
 }
 
-void PrefixTree::remove(Node* leaf) {
-  while (true) {
-    CHECK(leaf->children.empty(), "a node with {} children is not a leaf", leaf->children.size());
-    for (size_t g = 0; g < leaf->pages.size(); ++g) {
-      if (leaf->pages[g] != nullptr) store_.drop(g, leaf->pages[g], Holder::kTree);
-    }
-    for (const auto& snapshot : leaf->snapshots) {
-      store_.drop(n_groups_, snapshot->record, Holder::kTree);
-      snapshots_.erase(snapshot);
-    }
-    Node* parent = leaf->parent;
-    parent->children.erase(leaf->in_parent);
-    order_.erase(leaf->in_order);
-    if (parent->parent == nullptr) {
-      if (parent->children.empty()) std::erase_if(roots_, [&](const auto& root) { return &root.second == parent; });
-      return;
-    }
-    if (!useless(*parent)) return;
-    leaf = parent;
+void PrefixTree::erase(Node* leaf) {
+  CHECK(leaf->children.empty(), "a node with {} children is not a leaf", leaf->children.size());
+  for (size_t g = 0; g < leaf->pages.size(); ++g) {
+    if (leaf->pages[g] != nullptr) store_.drop(g, leaf->pages[g], Holder::kTree);
   }
+  for (const auto& snapshot : leaf->snapshots) {
+    store_.drop(n_groups_, snapshot->record, Holder::kTree);
+    snapshots_.erase(snapshot);
+  }
+  leaf->parent->children.erase(leaf->in_parent);
+  order_.erase(leaf->in_order);
+}
+
+void PrefixTree::prune(Node* node) {
+  while (node->parent != nullptr && useless(*node)) {
+    Node* parent = node->parent;
+    erase(node);
+    node = parent;
+  }
+  if (node->parent == nullptr && node->children.empty())
+    std::erase_if(roots_, [&](const auto& root) { return &root.second == node; });
+}
+
+void PrefixTree::remove(Node* leaf) {
+  Node* parent = leaf->parent;
+  erase(leaf);
+  prune(parent);
 }
 
 bool PrefixTree::frees_a_page(const Node& leaf) const {

@@ -82,7 +82,8 @@ class PrefixTree {
   void use(const Snapshot& snapshot);
 
   /// Remembers `tokens`, whose rows lie in pages[group][i]; null pages are gaps, which a later call may fill. `record`,
-  /// unless null, is the record after them, and replaces shorter ones of the same chunk.
+  /// unless null, is the record after them, and replaces shorter ones of the same chunk. May throw std::bad_alloc; then
+  /// only the first pages may be remembered.
   void insert(const CacheKey& key, std::span<const TokenId> tokens, const std::vector<std::vector<std::byte*>>& pages,
               std::byte* record, int64_t now_at);
 
@@ -99,12 +100,18 @@ class PrefixTree {
   /// The child with the longest common prefix with `run`, and its length; null when none has a token in common.
   static std::pair<Node*, int64_t> closest(Node& node, std::span<const TokenId> run);
   Node* add_child(Node& parent, std::span<const TokenId> run);
+  /// Goes down from a root along the tokens, with nodes where there are none yet; `node` is as far as it came.
+  void add_path(Node*& node, std::span<const TokenId> tokens, const std::vector<std::vector<std::byte*>>& pages);
   void touch(Node* node);
   void add_reaches(const Node& node, std::span<const TokenId> run, int64_t first, std::vector<Reach>& reaches) const;
   void add_snapshot(Node& node, int64_t length, std::byte* record, int64_t now_at);
   void drop(std::list<Snapshot>::iterator snapshot);
   /// Whether it has no reason to be there.
   static bool useless(const Node& node);
+  void erase(Node* leaf);
+  /// Removes the node if it is useless, then its parent if that is, and so on to the root.
+  void prune(Node* node);
+  /// Removes a leaf, and what is useless without it.
   void remove(Node* leaf);
   bool frees_a_page(const Node& leaf) const;
 

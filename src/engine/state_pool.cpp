@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "base/error.h"
 
@@ -100,7 +101,11 @@ bool StatePool::make_room(int64_t bytes) {
 
 bool StatePool::reserve(SequenceState& state, int64_t tokens) {
   CHECK(tokens >= 0, "{} tokens to reserve", tokens);
+  // Room in the lists before pages are taken: a page is always in somebody's list, whatever fails.
   state.pages.resize(n_groups());
+  const size_t n_pages = pages_of(state.absorbed + tokens);
+  for (auto& pages : state.pages)
+    if (pages.capacity() < n_pages) pages.reserve(std::max(n_pages, 2 * pages.size()));
   // Once the tree has forgotten a page, the sequence has it alone and needs no copy; that much must be possible.
   const int64_t least = bytes_needed(state, tokens, false) - bytes_behind_windows(state, tokens);
   if (least > store_.free_bytes() + store_.cached_bytes()) return false;
@@ -114,7 +119,7 @@ bool StatePool::reserve(SequenceState& state, int64_t tokens) {
       store_.drop(g, page, Holder::kSequence);
       page = copy;
     }
-    while (state.pages[g].size() < pages_of(state.absorbed + tokens)) state.pages[g].push_back(store_.acquire(g));
+    while (state.pages[g].size() < n_pages) state.pages[g].push_back(store_.acquire(g));
   }
   if (has_records() && state.record == nullptr) {
     CHECK(state.absorbed == 0, "{} tokens absorbed without a record", state.absorbed);
@@ -178,9 +183,20 @@ std::optional<SequenceState> StatePool::fork(const SequenceState& state) {
   for (size_t g = 0; partly && g < n_groups(); ++g) bytes += store_.page_bytes(g);
   if (!make_room(bytes)) return std::nullopt;
   SequenceState copy;
+  try {
+    fill_fork(copy, state);
+  } catch (const std::bad_alloc&) {
+    release(copy);
+    throw;
+  }
+  return copy;
+}
+
+void StatePool::fill_fork(SequenceState& copy, const SequenceState& state) {
   copy.absorbed = state.absorbed;
   copy.rope_length = state.rope_length;
   copy.pages.resize(n_groups());
+  for (auto& pages : copy.pages) pages.reserve(pages_of(state.absorbed));
   if (has_records() && state.absorbed > 0) {
     copy.record = copy_of(record_group(), state.record);
     copy.now_at = state.now_at;
@@ -188,7 +204,7 @@ std::optional<SequenceState> StatePool::fork(const SequenceState& state) {
   for (size_t g = 0; g < state.pages.size(); ++g) {
     for (size_t i = 0; i < pages_of(state.absorbed); ++i) {
       std::byte* page = state.pages[g][i];
-      if (partly && i == page_of(state.absorbed)) {
+      if (state.absorbed % kPageTokens != 0 && i == page_of(state.absorbed)) {
         page = copy_of(g, page);
       } else if (page != nullptr) {
         store_.hold(g, page, Holder::kSequence);
@@ -196,7 +212,6 @@ std::optional<SequenceState> StatePool::fork(const SequenceState& state) {
       copy.pages[g].push_back(page);
     }
   }
-  return copy;
 }
 
 // ---------------------------------------------------------------- prefixes
@@ -206,8 +221,16 @@ void StatePool::remember(const SequenceState& state, std::span<const TokenId> to
         state.absorbed);
   int64_t now_at = 0;
   std::byte* record = snapshot(state, tokens, key, now_at);
-  tree_.insert(key, tokens, state.pages, record, now_at);
-  if (record != nullptr) store_.drop(record_group(), record, Holder::kSequence);
+  const auto drop_record = [&] {
+    if (record != nullptr) store_.drop(record_group(), record, Holder::kSequence);
+  };
+  try {
+    tree_.insert(key, tokens, state.pages, record, now_at);
+  } catch (const std::bad_alloc&) {
+    drop_record();
+    throw;
+  }
+  drop_record();
 }
 
 std::byte* StatePool::snapshot(const SequenceState& state, std::span<const TokenId> tokens, const CacheKey& key,
@@ -262,15 +285,25 @@ int64_t StatePool::usable(const PrefixTree::Match& match, const PrefixTree::Snap
 
 SequenceState StatePool::resume(std::span<const TokenId> tokens, const CacheKey& key) {
   SequenceState state;
+  try {
+    fill_resumed(state, tokens, key);
+  } catch (const std::bad_alloc&) {
+    release(state);
+    throw;
+  }
+  return state;
+}
+
+void StatePool::fill_resumed(SequenceState& state, std::span<const TokenId> tokens, const CacheKey& key) {
   state.pages.resize(n_groups());
-  if (tokens.size() < 2) return state;
+  if (tokens.size() < 2) return;
   const PrefixTree::Match match = tree_.find(key, tokens.first(tokens.size() - 1));
   const PrefixTree::Snapshot* found = nullptr;
   const int64_t length = usable(match, found);
-  if (length == 0) return state;
+  if (length == 0) return;
   state.absorbed = length;
+  for (auto& pages : state.pages) pages.assign(pages_of(state.absorbed), nullptr);
   for (size_t g = 0; g < n_groups(); ++g) {
-    state.pages[g].assign(pages_of(state.absorbed), nullptr);
     const size_t first = page_of(first_kept(g, state.absorbed, 0));
     for (size_t i = pages_of(state.absorbed); i > first && match.path[i - 1]->pages[g] != nullptr; --i) {
       state.pages[g][i - 1] = match.path[i - 1]->pages[g];
@@ -280,22 +313,20 @@ SequenceState StatePool::resume(std::span<const TokenId> tokens, const CacheKey&
   // What is held survives when the tree forgets it while room is made for the copies.
   if (has_records()) {
     tree_.use(*found);
-    const PrefixTree::Snapshot kept = *found;
-    store_.hold(record_group(), kept.record, Holder::kSequence);
-    if (make_room(record_bytes())) {
-      state.record = copy_of(record_group(), kept.record);
-      state.now_at = kept.now_at;
-      set_back(state.record, state.now_at, length);
-    }
-    store_.drop(record_group(), kept.record, Holder::kSequence);
-    if (state.record == nullptr) {
+    state.record = found->record;
+    state.now_at = found->now_at;
+    store_.hold(record_group(), state.record, Holder::kSequence);
+    if (!make_room(record_bytes())) {
       rewind(state, 0);
-      return state;
+      return;
     }
+    std::byte* copy = copy_of(record_group(), state.record);
+    store_.drop(record_group(), state.record, Holder::kSequence);
+    state.record = copy;
+    set_back(state.record, state.now_at, length);
   }
   if (state.absorbed % kPageTokens != 0 && !reserve(state, 0))
     rewind(state, state.absorbed / kPageTokens * kPageTokens);
-  return state;
 }
 
 void StatePool::check(std::span<const SequenceState* const> live) const {

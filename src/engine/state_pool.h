@@ -22,6 +22,10 @@ namespace godwit {
 ///
 /// Where a model keeps a record, each sequence has one of its own: zeroed when it gets it, filled with 0xff (NaN) in
 /// debug builds when it lets it go. Remembering copies it (a snapshot), resuming copies it back.
+///
+/// The lists of pages are taken from the system, so all but rewind and release may throw std::bad_alloc. The books are
+/// right after it: a state may hold pages beyond what it has absorbed, and can be used again or released; fork and
+/// resume have given back what they had taken; of what was to be remembered some may be missing.
 class StatePool {
  public:
   /// `chunk`: most tokens that a step absorbs of one sequence. The budget is a hard limit of all pages together; memory
@@ -93,6 +97,9 @@ class StatePool {
   /// Forgets prefixes until so many bytes are free; false when not even all of them are enough, and then keeps them.
   bool make_room(int64_t bytes);
   std::byte* copy_of(size_t group, const std::byte* page);
+  /// What fork and resume return, made in place: when memory runs out, what is there already can be released.
+  void fill_fork(SequenceState& copy, const SequenceState& state);
+  void fill_resumed(SequenceState& state, std::span<const TokenId> tokens, const CacheKey& key);
   /// Makes a record in which the values of now stand at now_at one in which they stand at `to` or its edge: `to` lies
   /// in the same chunk.
   void set_back(std::byte* record, int64_t& now_at, int64_t to) const;

@@ -13,8 +13,24 @@ namespace godwit {
 
 /// A metadata value. Every integer width becomes int64_t (uint64_t only where it does not fit), both float widths
 /// double.
-using ConfigValue = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<bool>, std::vector<int64_t>,
-                                 std::vector<double>, std::vector<std::string>>;
+using ConfigVariant = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<bool>,
+                                   std::vector<int64_t>, std::vector<double>, std::vector<std::string>>;
+struct ConfigValue : ConfigVariant {
+  using ConfigVariant::ConfigVariant;
+  ConfigValue() = default;
+  ConfigValue(ConfigValue&&) = default;
+  ConfigValue& operator=(ConfigValue&&) = default;
+  /// Not the variant's own: where memory runs out in it, libstdc++ 12 destroys a value that is not there yet.
+  ConfigValue(const ConfigValue& other) : ConfigVariant(false) {
+    std::visit(
+        [this](const auto& value) {
+          auto copy = value;
+          emplace<decltype(copy)>(std::move(copy));
+        },
+        static_cast<const ConfigVariant&>(other));
+  }
+  ConfigValue& operator=(const ConfigValue& other) { return *this = ConfigValue(other); }
+};
 
 /// Typed look-up by key. A key stands for "<architecture>.key", except those that begin with "general.", "tokenizer."
 /// or "split.". A missing key without a default, or a value of another kind, throws Error (kInvalid) naming file and

@@ -31,7 +31,7 @@ class Folder {
   explicit Folder(const std::string& path) : path_(path) {
     std::error_code error;
     root_ = fs::canonical(path, error);
-    if (error) invalid("{}: cannot be opened: {}", printable_path(path), error.message());
+    if (error) fail(kind_of_errno(error.value()), "{}: cannot be opened: {}", printable_path(path), error.message());
     if (!fs::is_directory(root_, error)) invalid("{}: expected a model folder", printable_path(path));
     allowed_.push_back(root_);
     const fs::path model = root_.parent_path().parent_path();
@@ -56,7 +56,9 @@ class Folder {
       invalid("{}: {}: expected the name of a file in the model's folder", printable_path(by), quoted(name));
     std::error_code error;
     const fs::path real = fs::canonical(root_ / relative, error);
-    if (error) invalid("{}: {}: cannot be opened: {}", printable_path(by), quoted(name), error.message());
+    if (error)
+      fail(kind_of_errno(error.value()), "{}: {}: cannot be opened: {}", printable_path(by), quoted(name),
+           error.message());
     for (const fs::path& place : allowed_)
       if (is_within(real, place)) return real.string();
     invalid("{}: {}: is a link that leaves the model's folder", printable_path(by), quoted(name));

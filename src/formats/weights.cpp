@@ -48,6 +48,7 @@ Weights::~Weights() = default;
 std::byte* Weights::reserve(int64_t bytes) {
   const int64_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   if (rounded > memory_->left) {
+    memory_->regions.reserve(memory_->regions.size() + 1);  // what is mapped is always in the list
     const int64_t size = std::max(kChunk, (rounded + kHugePage - 1) / kHugePage * kHugePage) + kHugePage;
     void* p = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -89,8 +90,8 @@ Tensor Weights::place(const std::string& name, Shape shape, bool required) {
                                      : found->dtype;
   if (!options_.repack && t.dtype == found->dtype) t.data = const_cast<std::byte*>(source_->mapped(name));
   if (t.data == nullptr) t.data = reserve(t.bytes());
-  by_name_[name] = parameters_.size();
   parameters_.push_back(parameter);
+  by_name_[name] = parameters_.size() - 1;
   return t;
 }
 

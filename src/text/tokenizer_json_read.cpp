@@ -33,6 +33,11 @@ const Json& member(const Json& object, const char* key) {
   return it == object.end() ? nothing : *it;
 }
 
+/// Whether it is this text. The library's == makes a copy of the text where nothing may be thrown.
+bool is(const Json& value, std::string_view text) {
+  return value.is_string() && value.get_ref<const std::string&>() == text;
+}
+
 class Reader {
  public:
   explicit Reader(const HfTokenizerFiles& files) : files_(files), where_(printable_path(files.source)) {}
@@ -158,7 +163,7 @@ std::vector<std::pair<std::string, std::string>> Reader::read_merges(const Json&
 /// The steps of a Sequence, or the one step there is; nothing for null.
 std::vector<const Json*> steps_of(const Json& stage, const char* list) {
   std::vector<const Json*> steps;
-  if (member(stage, "type") == "Sequence" && member(stage, list).is_array()) {
+  if (is(member(stage, "type"), "Sequence") && member(stage, list).is_array()) {
     for (const Json& step : member(stage, list)) steps.push_back(&step);
   } else if (!stage.is_null()) {
     steps.push_back(&stage);
@@ -178,12 +183,12 @@ std::string Reader::pre_name(const Json& pre_tokenizer, bool ignore_merges) cons
     const Json& expression = member(member(*step, "pattern"), "Regex");
     if (byte_level) {
       unsupported_step("pre_tokenizer", *step);
-    } else if (type == "Digits" && flag(*step, "individual_digits", false)) {
+    } else if (is(type, "Digits") && flag(*step, "individual_digits", false)) {
       expressions.push_back(R"(\p{N})");
-    } else if (type == "Split" && expression.is_string() && member(*step, "behavior") == "Isolated" &&
+    } else if (is(type, "Split") && expression.is_string() && is(member(*step, "behavior"), "Isolated") &&
                !flag(*step, "invert", false)) {
       expressions.push_back(expression.get<std::string>());
-    } else if (type == "ByteLevel" && !flag(*step, "add_prefix_space", true)) {
+    } else if (is(type, "ByteLevel") && !flag(*step, "add_prefix_space", true)) {
       if (flag(*step, "use_regex", true)) expressions.push_back(kGpt2Expression);
       byte_level = true;
     } else {
@@ -204,7 +209,7 @@ void Reader::read_byte_level(const Json& root) {
   v_.model = "gpt2";
   v_.pre = pre_name(member(root, "pre_tokenizer"), flag(model, "ignore_merges", false));
   for (const Json* step : steps_of(member(root, "normalizer"), "normalizers")) {
-    if (member(*step, "type") != "NFC") unsupported_step("normalizer", *step);
+    if (!is(member(*step, "type"), "NFC")) unsupported_step("normalizer", *step);
   }
   for (const auto& [left, right] : read_merges(member(model, "merges"))) {
     if ((left + right).find(' ') != std::string::npos) refuse("model.merges", quoted(left + right) + " has a space");
@@ -224,10 +229,10 @@ void Reader::read_spaces(const Json& root) {
   v_.add_space_prefix = false;
   for (const Json* step : steps_of(member(root, "normalizer"), "normalizers")) {
     const Json& type = member(*step, "type");
-    if (type == "Prepend" && member(*step, "prepend") == kSpaceMark && !replaced) {
+    if (is(type, "Prepend") && is(member(*step, "prepend"), kSpaceMark) && !replaced) {
       v_.add_space_prefix = true;
-    } else if (type == "Replace" && member(member(*step, "pattern"), "String") == " " &&
-               member(*step, "content") == kSpaceMark) {
+    } else if (is(type, "Replace") && is(member(member(*step, "pattern"), "String"), " ") &&
+               is(member(*step, "content"), kSpaceMark)) {
       replaced = true;
     } else {
       unsupported_step("normalizer", *step);
@@ -235,12 +240,13 @@ void Reader::read_spaces(const Json& root) {
   }
   for (const Json* step : steps_of(member(root, "pre_tokenizer"), "pretokenizers")) {
     const Json& type = member(*step, "type");
-    if (type == "Split" && replaced && member(member(*step, "pattern"), "String") == " ") continue;  // none are left
-    if (type != "Metaspace" || member(*step, "replacement") != kSpaceMark || flag(*step, "split", true)) {
+    if (is(type, "Split") && replaced && is(member(member(*step, "pattern"), "String"), " "))
+      continue;  // none are left
+    if (!is(type, "Metaspace") || !is(member(*step, "replacement"), kSpaceMark) || flag(*step, "split", true)) {
       unsupported_step("pre_tokenizer", *step);
     }
     const Json& scheme = member(*step, "prepend_scheme");
-    v_.add_space_prefix = scheme.is_null() ? flag(*step, "add_prefix_space", true) : scheme != "never";
+    v_.add_space_prefix = scheme.is_null() ? flag(*step, "add_prefix_space", true) : !is(scheme, "never");
     replaced = true;
   }
   if (!replaced) throw Unsupported{"a vocabulary with byte fallback and without U+2581 for spaces"};
@@ -327,9 +333,9 @@ int32_t Reader::template_id(const Json& processor, const Json& item) const {
 void Reader::read_post_processor(const Json& processor) {
   for (const Json* step : steps_of(processor, "processors")) {
     const Json& type = member(*step, "type");
-    if (type == "ByteLevel") continue;
+    if (is(type, "ByteLevel")) continue;
     const Json& single = member(*step, "single");
-    if (type != "TemplateProcessing" || !single.is_array() || single.size() > 3)
+    if (!is(type, "TemplateProcessing") || !single.is_array() || single.size() > 3)
       unsupported_step("post_processor", *step);
     bool after = false;
     for (const Json& item : single) {
@@ -353,7 +359,7 @@ void Reader::read_chat_template(const Json& config) {
   if (stored.is_string()) v_.chat_template = stored.get<std::string>();
   if (!stored.is_array()) return;
   for (const Json& named : stored) {
-    if (member(named, "name") == "default" && member(named, "template").is_string()) {
+    if (is(member(named, "name"), "default") && member(named, "template").is_string()) {
       v_.chat_template = member(named, "template").get<std::string>();
     }
   }
@@ -399,7 +405,7 @@ Vocabulary Reader::read() {
     const Json& model = member(root, "model");
     const Json& type = member(model, "type");
     if (!model.is_object()) refuse("model", "expected an object");
-    if (type.is_null() ? !model.contains("merges") : type != "BPE") unsupported_step("model of type", type);
+    if (type.is_null() ? !model.contains("merges") : !is(type, "BPE")) unsupported_step("model of type", type);
     for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
       if (!text(model, key).empty()) throw Unsupported{key};
     }

@@ -115,6 +115,66 @@ TEST_F(Commands, TooLargeIsExit4BeforeLoading) {
   EXPECT_NE(r.err.find("--memory"), std::string::npos) << r.err;
 }
 
+#ifndef GODWIT_SANITIZED  // sanitizers have an allocator, and address space, of their own
+// Whatever refuses memory wherever: exit 4 and one line, or an answer.
+class LittleMemory : public Commands {
+ protected:
+  void expect_answer_or_exit_4(const std::string& arguments, const std::string& environment) {
+    const Result r = run(arguments, environment);
+    ASSERT_TRUE(r.code == 0 || r.code == 4) << environment << arguments << ": exit " << r.code << "\n" << r.err;
+    ++(r.code == 0 ? answered_ : refused_);
+    if (r.code == 0) return;
+    ASSERT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << environment << "\n" << r.err;
+    ASSERT_EQ(r.err.find("godwit: "), 0U) << environment << "\n" << r.err;
+  }
+  /// A folder with the tiny model and a tokenizer.
+  std::string with_tokenizer() const {
+    const fs::path model = folder_ / "with_tokenizer";
+    fs::copy(tiny_, model);
+    std::ofstream(model / "tokenizer.json")
+        << R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "added_tokens": [],
+               "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}})";
+    return model.string();
+  }
+  int answered_ = 0, refused_ = 0;
+};
+
+TEST_F(LittleMemory, AddressSpaceLimited) {
+  const std::string options = " --ids 1,2,3 -n 4 -c 64 -t 2 -q";
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const fs::path cached = cache != nullptr ? fs::path(cache) : fs::path(home != nullptr ? home : "/") / ".cache";
+  for (const std::string& model :
+       {with_tokenizer(), (cached / "godwit/models/SmolLM2-135M-Instruct.Q4_1.gguf").string()}) {
+    if (!fs::exists(model)) continue;
+    answered_ = refused_ = 0;
+    for (int64_t kib = 16 << 10; kib < 1 << 20 && answered_ < 3; kib += kib / 24) {
+      const std::string limit = "ulimit -v " + std::to_string(kib) + ";";
+      if (run("--version", limit).code != 0) continue;  // the system's loader already fails
+      ASSERT_NO_FATAL_FAILURE(expect_answer_or_exit_4("run " + model + options, limit));
+    }
+    EXPECT_GE(answered_, 3) << model;
+    EXPECT_GE(refused_, 3) << model;
+  }
+}
+
+TEST_F(LittleMemory, AllocationsFail) {
+  const std::string requests = (folder_ / "requests.jsonl").string();
+  std::ofstream(requests) << R"({"ids": [1, 2, 3]})" << '\n' << R"({"ids": [4, 5], "max_tokens": 2})" << '\n';
+  const std::string arguments = "run " + with_tokenizer() + " --prompts " + requests + " -n 4 -t 2 -q";
+  for (const char* how_many : {"1", "1000000000"}) {
+    answered_ = refused_ = 0;
+    for (int64_t n = 1; n < 4000000 && answered_ < 3; n += 1 + n / 16) {
+      const std::string environment = std::string("LD_PRELOAD=") + GODWIT_FAILING_MALLOC +
+                                      " GODWIT_FAIL_AT=" + std::to_string(n) + " GODWIT_FAIL_COUNT=" + how_many;
+      ASSERT_NO_FATAL_FAILURE(expect_answer_or_exit_4(arguments, environment));
+    }
+    EXPECT_GE(answered_, 3);
+    EXPECT_GE(refused_, 20);
+  }
+}
+#endif
+
 TEST_F(Commands, RunGivesTheDocumentedKeysAndTheSameIdsAgain) {
   const std::string arguments = "run " + tiny_ + " --ids 1,2,3 -n 8 --seed 5 --json";
   const Result a = run(arguments), b = run(arguments + " -t 1", "GODWIT_CPU=scalar");
