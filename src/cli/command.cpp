@@ -5,7 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "base/error.h"
 #include "base/text.h"
+#include "cli/streams.h"
 
 namespace godwit {
 namespace {
@@ -34,6 +36,36 @@ Flag add(CLI::App& app, const std::string& names, T& value, const std::string& h
 template <class T, class V>
 Flag add_integer(CLI::App& app, const std::string& names, V& value, const std::string& help) {
   return Flag(with_environment(app.add_option(names, value, help)->check(held_by<T>)));
+}
+
+// An unknown flag or command, with the nearest one that exists.
+std::string with_suggestion(const CLI::App& app, const std::string& message) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  const size_t at = message.rfind(' ');
+  std::string word = at == std::string::npos ? message : message.substr(at + 1);
+  word = word.substr(0, word.find('='));
+  const std::string_view near = closest(word, views);
+  return near.empty() ? message : fmt::format("{}; did you mean {}?", message, near);
+}
+
+int usage_error(const CLI::App& app, const CLI::Error& e) {
+  const CLI::App* command = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
+  std::string message = e.what();
+  for (char& c : message)
+    if (c == '\n') c = ' ';
+  complain(fmt::format("{}; see godwit {}--help", one_line(with_suggestion(*command, message), 400),
+                       command == &app ? "" : command->get_name() + " "));
+  return static_cast<int>(ErrorKind::kUsage);
+}
+
+bool knows(const CLI::App& app, const std::string& command) {
+  for (const CLI::App* known : app.get_subcommands({}))
+    if (known->get_name() == command) return true;
+  return false;
 }
 
 }  // namespace
@@ -94,6 +126,33 @@ void Command::runs(std::function<void()> action) { app_->callback(std::move(acti
 
 Command add_command(CLI::App& app, const std::string& name, const std::string& help) {
   return Command(app.add_subcommand(name, help));
+}
+
+int run_program(int argc, char** argv, const std::string& version, const std::vector<void (*)(CLI::App&)>& commands) {
+  CLI::App app(
+      "One engine for efficient language models, every architecture: run, measure, convert.\n\n"
+      "  godwit run model.gguf -p 'The capital of France is' -n 32\n"
+      "  godwit inspect model.gguf\n"
+      "  godwit bench model.gguf --prompt 512 --generate 128",
+      "godwit");
+  app.set_version_flag("--version", version);
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "help of every command");
+  for (auto* add : commands) add(app);
+  // CLI11 would only say that a command is required.
+  if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) {
+    complain(fmt::format("{}; see godwit --help",
+                         with_suggestion(app, fmt::format("unknown command {}", printable(argv[1])))));
+    return static_cast<int>(ErrorKind::kUsage);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    app.exit(e);  // prints help or version
+  } catch (const CLI::ParseError& e) {
+    return usage_error(app, e);
+  }
+  return 0;
 }
 
 }  // namespace godwit

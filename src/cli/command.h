@@ -1,4 +1,4 @@
-// A command's flags. Only command.cpp and main.cpp see the library that parses them: its headers take seconds to
+// A command's flags. Only command.cpp sees the library that parses them: its headers take seconds to
 // compile.
 #pragma once
 
@@ -58,5 +58,9 @@ class Command {
 
 /// A command of this name; `help`: a line of what it does, then an empty one and examples.
 Command add_command(CLI::App& app, const std::string& name, const std::string& help);
+
+/// Makes the commands, parses the arguments and runs the command that they name. Returns 0, or 2 where the arguments
+/// are wrong, which it has said then.
+int run_program(int argc, char** argv, const std::string& version, const std::vector<void (*)(CLI::App&)>& commands);
 
 }  // namespace godwit

@@ -169,6 +169,7 @@ class FailingStep : public testing::TestWithParam<const char*> {
 
   /// For n = first, first + stride, ... until that is more than there are in a run.
   void fail_each(int64_t stride, int64_t how_many, bool drop_engine = false) {
+    stride *= kSparse;
     int64_t n = 1;
     while (scene_.run(n, how_many, drop_engine).counted >= n && !HasFailure()) n += stride;
     EXPECT_GT(n, drop_engine ? 1 : 100);

@@ -5,6 +5,13 @@
 
 namespace godwit {
 
+/// Tests fail every so many times fewer allocations where a sanitizer makes each run many times slower.
+#ifdef GODWIT_SANITIZED
+inline constexpr int64_t kSparse = 7;
+#else
+inline constexpr int64_t kSparse = 1;
+#endif
+
 /// From now on calls of operator new are counted, on all threads that are not spared, and the n-th (1: the next) and
 /// those after it, `how_many` in all, throw. Not those that destroy a tree of JSON: the library takes memory there
 /// where nothing may be thrown, and the program ends with exit 4 (src/cli/main.cpp).

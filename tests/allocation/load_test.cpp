@@ -49,6 +49,7 @@ class FailingLoad : public ::testing::Test {
 
   /// Loads with the n-th allocation failing, for n = 1, 1 + stride, ... until that is more than there are.
   static void fail_each(const std::string& path, int64_t stride, int64_t how_many) {
+    stride *= kSparse;
     load(path);
     const std::ptrdiff_t files = open_files();
     int64_t thrown = 0, n = 1;
