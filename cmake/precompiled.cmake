@@ -30,7 +30,7 @@ function(godwit_use_precompiled target from)
                                              "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
     target_precompile_headers(${target} REUSE_FROM ${from})
     if(from STREQUAL "godwit_test_pch")
-      target_compile_options(${target} PRIVATE 
+      target_compile_options(${target} PRIVATE
         "$<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-restrict;-Wno-stringop-overflow;-Wno-stringop-overread>")
     endif()
   endif()

@@ -6,6 +6,7 @@
 #include "base/text.h"
 
 namespace godwit {
+
 void add_model_options(Command& command, ModelOptions& o, bool one) {
   if (one)
     command
