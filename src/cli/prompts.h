@@ -9,7 +9,7 @@ namespace godwit {
 
 struct PromptsOptions {
   std::string file, output;  // JSONL; file "-": stdin; output empty: stdout
-  int64_t parallel = 16;     // sequences at once
+  int64_t parallel = 32;     // sequences at once
   bool resume = false;
 };
 

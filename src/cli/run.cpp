@@ -138,7 +138,7 @@ void add_run(CLI::App& app) {
   command.flag("-f,--file", o->file, "a file with the text; - is stdin");
   command.flag("--ids", o->ids, "token ids instead of text: 1,2,3");
   command.flag("--prompts", o->batch.file, "a file with a request a line (JSONL); - is stdin");
-  command.flag("--parallel", o->batch.parallel, "with --prompts: sequences at once (default 16)").range(1, 4096);
+  command.flag("--parallel", o->batch.parallel, "with --prompts: sequences at once (default 32)").range(1, 4096);
   command.flag("-o,--output", o->batch.output, "with --prompts: where answers go (default stdout)");
   command.flag("--resume", o->batch.resume, "with --prompts: go on after the last line of OUTPUT");
   add_sampling_options(command, o->sampling);

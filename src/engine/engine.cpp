@@ -227,9 +227,10 @@ bool Engine::forward(std::span<const Piece> pieces) {
          .want = p.tokens == s.pending() ? Want::kLast : Want::kNone});
   }
   try {
-    runner_.step(feeds, [&](size_t feed, int64_t position, Tensor logits) {
+    const auto chosen = [&](size_t feed, int64_t position, Tensor logits) {
       choose(*pieces[feed].sequence, {logits.f32(), static_cast<size_t>(logits.size())}, position);
-    });
+    };
+    runner_.step(feeds, chosen, Runner::Calls::kAtOnce);
   } catch (const std::bad_alloc&) {
     after_failure(pieces, out_of_memory_);
     return false;
@@ -244,7 +245,8 @@ bool Engine::forward(std::span<const Piece> pieces) {
   return true;
 }
 
-/// The token that follows the last one fed. What the sampler refuses is the fault of this sequence's logits alone.
+/// The token that follows the last one fed; on any thread, for several sequences at once. What the sampler refuses is
+/// the fault of this sequence's logits alone.
 void Engine::choose(Sequence& s, std::span<const float> logits, int64_t position) {
   const Request& r = s.request;
   if (r.n_tokens > 0) logits = logits.first(std::min(logits.size(), static_cast<size_t>(r.n_tokens)));

@@ -25,7 +25,8 @@ struct Request {
   /// Called on the engine's thread after each token and at the end: for those who wait for several answers at once.
   /// Must not throw.
   std::function<void()> on_news = {};
-  /// Chooses instead of the sampler when not empty: gets the logits and the position of the last token.
+  /// Chooses instead of the sampler when not empty: gets the logits and the position of the last token. Called on any
+  /// thread, while others choose for their requests.
   std::function<TokenId(std::span<const float> logits, int64_t position)> choose = {};
 };
 

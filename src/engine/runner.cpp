@@ -1,6 +1,8 @@
 #include "engine/runner.h"
 
 #include <algorithm>
+#include <exception>
+#include <mutex>
 
 #include "base/error.h"
 
@@ -50,7 +52,26 @@ bool Runner::feed(SequenceState& state, std::span<const TokenId> tokens, Want wa
   return true;
 }
 
-void Runner::step(std::span<const Feed> feeds, const Sink& sink) {
+void Runner::hand_out(std::span<const Run> runs, Tensor logits, const Sink& sink, Calls calls) {
+  const auto give = [&](const Run& r) { sink(r.feed, r.position, logits.slice(r.first, r.n)); };
+  if (calls == Calls::kInOrder || runs.size() == 1) {
+    for (const Run& r : runs) give(r);
+    return;
+  }
+  std::mutex mutex;
+  std::exception_ptr error;  // the pool's tasks must not throw
+  threads_.parallel(static_cast<int64_t>(runs.size()), [&](int64_t i) {
+    try {
+      give(runs[static_cast<size_t>(i)]);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!error) error = std::current_exception();
+    }
+  });
+  if (error) std::rethrow_exception(error);
+}
+
+void Runner::step(std::span<const Feed> feeds, const Sink& sink, Calls calls) {
   Batch batch;
   std::vector<std::pair<size_t, int64_t>> origin;  // of each wanted token: feed, position
   for (size_t f = 0; f < feeds.size(); ++f) {
@@ -69,16 +90,17 @@ void Runner::step(std::span<const Feed> feeds, const Sink& sink) {
     }
   }
   Context cx = context();
+  std::vector<Run> runs;
+  runs.reserve(origin.size());
   open_.model->forward(cx, batch, layout_, [&](int64_t first, Tensor logits) {
     // A slice may span several sequences: hand it out by runs of one.
-    const int64_t n = logits.shape[0];
-    for (int64_t i = 0; sink && i < n;) {
+    runs.clear();
+    for (int64_t i = 0; i < logits.shape[0]; ++i) {
       const auto& [f, position] = origin[static_cast<size_t>(first + i)];
-      int64_t run = 1;
-      while (i + run < n && origin[static_cast<size_t>(first + i + run)].first == f) ++run;
-      sink(f, position, logits.slice(i, run));
-      i += run;
+      if (runs.empty() || runs.back().feed != f) runs.push_back({f, position, i, 0});
+      ++runs.back().n;
     }
+    if (sink) hand_out(runs, logits, sink, calls);
   });
   for (const Feed& f : feeds) f.state->advance(static_cast<int64_t>(f.tokens.size()));
 }

@@ -55,8 +55,10 @@ class Runner {
   /// (kMemory) when the state does not fit.
   bool feed(SequenceState& state, std::span<const TokenId> tokens, Want want, const Sink& sink,
             const std::atomic<bool>* stop = nullptr);
-  /// One step over several sequences: at most `chunk` tokens in all.
-  void step(std::span<const Feed> feeds, const Sink& sink);
+  /// Who calls the sink: one thread, in order; or all threads at once, each for other feeds.
+  enum class Calls { kInOrder, kAtOnce };
+  /// One step over several sequences: at most `chunk` tokens in all. What the sink throws goes through.
+  void step(std::span<const Feed> feeds, const Sink& sink, Calls calls = Calls::kInOrder);
 
   const Model& model() const { return *open_.model; }
   const RunnerOptions& options() const { return options_; }
@@ -66,6 +68,13 @@ class Runner {
   Context context();
 
  private:
+  /// Rows [first, first + n) of a slice of logits: of one feed, its tokens from `position` on.
+  struct Run {
+    size_t feed;
+    int64_t position, first, n;
+  };
+  void hand_out(std::span<const Run> runs, Tensor logits, const Sink& sink, Calls calls);
+
   const OpenModel& open_;
   RunnerOptions options_;
   StateLayout layout_;

@@ -128,10 +128,26 @@ void check_logits(std::span<const float> logits, int64_t position) {
 }
 
 size_t highest(std::span<const float> logits) {
+  // Blocks that the compiler can compare in vectors; then the first of the best one's.
+  constexpr size_t kBlock = 64;
+  const size_t n = logits.size();
   size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i) {
-    if (logits[i] > logits[best]) best = i;
+  float max = -kInfinity;
+  for (size_t begin = 0; begin < n; begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, n);
+    float lanes[4] = {-kInfinity, -kInfinity, -kInfinity, -kInfinity};
+    size_t i = begin;
+    for (; i + 4 <= end; i += 4) {
+      for (size_t j = 0; j < 4; ++j) lanes[j] = logits[i + j] > lanes[j] ? logits[i + j] : lanes[j];
+    }
+    for (; i < end; ++i) lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
+    const float most = std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
+    if (most > max) {
+      max = most;
+      best = begin;
+    }
   }
+  while (logits[best] < max) ++best;
   return best;
 }
 

@@ -38,7 +38,7 @@ template <int kBits>
   dots.sum.v = _mm512_dpbusd_epi32(dots.sum.v, codes.v, x.v);
 }
 inline constexpr bool kSignedBytes = false;
-inline constexpr int64_t kMaxFewRowsOf16 = 8;  // see kMaxFewRows
+inline constexpr int64_t kMaxFewRowsOf16 = 8, kMaxFewRowsOf32 = 16;  // see kMaxFewRows
 #else
 [[gnu::always_inline]] inline Bits splat_int(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 [[gnu::always_inline]] inline void store_bits(void* p, Bits a) {
@@ -56,7 +56,7 @@ struct Dots {
 };
 /// Codes of 8 bits meet their activations as signed ones: the products need no offset.
 inline constexpr bool kSignedBytes = true;
-inline constexpr int64_t kMaxFewRowsOf16 = 2;  // see kMaxFewRows
+inline constexpr int64_t kMaxFewRowsOf16 = 2, kMaxFewRowsOf32 = 8;  // see kMaxFewRows
 /// Steps whose products fit in 16 bits together: 2 x 15 x 127 fits eight times.
 template <int kBits>
 inline constexpr int kStepsInPairs = kBits == 8 ? 1 : 32767 / (2 * 127 * ((1 << kBits) - 1));
@@ -237,7 +237,7 @@ template <class Format>
 void few_rows_tile(const ProductMatrix& matrix, const Activations& x, int64_t first, int64_t count);
 /// Up to here it is the faster way. Groups of 16 leave registers for two rows at once only.
 template <class Format>
-inline constexpr int64_t kMaxFewRows = Format::kSub == kGroup ? 16 : kMaxFewRowsOf16;
+inline constexpr int64_t kMaxFewRows = Format::kSub == kGroup ? kMaxFewRowsOf32 : kMaxFewRowsOf16;
 inline constexpr int64_t kMaxFewCodes = 65536;  // activation codes that meet one unpacked group: k times rows at once
 
 /// Any rows and k, any quantized type: blocks of k of some panels are unpacked into L1 and meet all rows.

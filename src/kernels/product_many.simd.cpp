@@ -1,5 +1,6 @@
 // Products of many rows: blocks of k of a few panels are unpacked into L1 once and meet all rows, in tiles whose sums
-// stay in registers. Between blocks of k the sums lie in memory; their order does not change.
+// stay in registers. Between blocks of k the sums lie in memory; their order does not change. What a block of k needs
+// of the rows besides codes is made once for a group of tiles.
 #include "kernels/panels.h"
 #include "kernels/quantized.h"
 
@@ -12,11 +13,11 @@ constexpr int64_t kBlockGroups = kBlockK / kGroup, kBlockSubs = kBlockK / 16;
 constexpr int64_t kDecodedK = 128;  // elements of k that are decoded to floats at once
 constexpr int kTileRows = 4;
 #if defined(GODWIT_LEVEL_avx512)
-constexpr int kTilePanels = 3;
+constexpr int kTilePanels = 3, kGroupTiles = 2;
 constexpr bool kOneDot = true;  // codes of any width take the same instruction
 constexpr bool kPrefetch = false;
 #else
-constexpr int kTilePanels = 1;
+constexpr int kTilePanels = 1, kGroupTiles = 6;
 constexpr bool kOneDot = false;
 constexpr bool kPrefetch = true;  // three rows of some formats come here too
 #endif
@@ -123,12 +124,17 @@ struct Rows {
   float scales[kBlockRows][kBlockGroups];
 };
 
+// The sums of a tile's panels with a block of rows, and the minimums' sums.
+struct Sums {
+  alignas(64) float sums[kBlockRows][kTilePanels][kPanel];
+  alignas(64) float minimum_sums[kBlockRows][kTilePanels][kPanel];
+};
+
 // What a task works with.
 struct Work {
   Unpacked panels[kTilePanels];
-  alignas(64) float sums[kBlockRows][kTilePanels][kPanel];
-  alignas(64) float minimum_sums[kBlockRows][kTilePanels][kPanel];
   Rows rows;
+  Sums tiles[kGroupTiles];
 };
 
 void fill_rows(const Source& source, const Activations& x, int64_t row, int64_t n_rows, int64_t first_k, int64_t end_k,
@@ -155,13 +161,14 @@ void fill_rows(const Source& source, const Activations& x, int64_t row, int64_t 
 
 // Rows r.. of the block and kPanels panels: `codes` are their activations from the block's first element on.
 template <int kSub, int kBits, int kRows, int kPanels>
-[[gnu::noinline]] void add_tile(Work& work, const int8_t* codes, int64_t k, int64_t r0, int64_t n_subs) {
+[[gnu::noinline]] void add_tile(const Work& work, Sums& out, const int8_t* codes, int64_t k, int64_t r0,
+                                int64_t n_subs) {
   constexpr int kSteps = kSub / 4;
   Vec sum[kRows][kPanels];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-    for (int p = 0; p < kPanels; ++p) sum[r][p] = load(work.sums[r0 + r][p]);
+    for (int p = 0; p < kPanels; ++p) sum[r][p] = load(out.sums[r0 + r][p]);
   }
   for (int64_t g = 0; g < n_subs; ++g) {
     Dots dots[kRows][kPanels];
@@ -197,18 +204,18 @@ template <int kSub, int kBits, int kRows, int kPanels>
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-    for (int p = 0; p < kPanels; ++p) store(work.sums[r0 + r][p], sum[r][p]);
+    for (int p = 0; p < kPanels; ++p) store(out.sums[r0 + r][p], sum[r][p]);
   }
 }
 
 // The minimums' chains of the same tile.
 template <int kRows, int kPanels>
-void add_minimums(Work& work, int64_t r0, int64_t n_subs) {
+void add_minimums(const Work& work, Sums& out, int64_t r0, int64_t n_subs) {
   Vec sum[kRows][kPanels];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-    for (int p = 0; p < kPanels; ++p) sum[r][p] = load(work.minimum_sums[r0 + r][p]);
+    for (int p = 0; p < kPanels; ++p) sum[r][p] = load(out.minimum_sums[r0 + r][p]);
   }
   for (int64_t g = 0; g < n_subs; ++g) {
 #pragma GCC unroll 3
@@ -223,42 +230,42 @@ void add_minimums(Work& work, int64_t r0, int64_t n_subs) {
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-    for (int p = 0; p < kPanels; ++p) store(work.minimum_sums[r0 + r][p], sum[r][p]);
+    for (int p = 0; p < kPanels; ++p) store(out.minimum_sums[r0 + r][p], sum[r][p]);
   }
 }
 
 template <int kRows, int kPanels>
-void add_tile(const Source& source, Work& work, const int8_t* codes, int64_t k, int64_t r0, int64_t block_k) {
+void add_tile(const Source& source, const Work& work, Sums& out, const int8_t* codes, int64_t k, int64_t r0,
+              int64_t block_k) {
   const int64_t n_subs = block_k / source.sub;
   const auto add = source.bits == 4   ? add_tile<32, kTileBits<4>, kRows, kPanels>
                    : source.bits == 5 ? add_tile<32, kTileBits<5>, kRows, kPanels>
                    : source.bits == 6 ? add_tile<16, kTileBits<6>, kRows, kPanels>
                    : source.sub == 16 ? add_tile<16, 8, kRows, kPanels>
                                       : add_tile<32, 8, kRows, kPanels>;
-  add(work, codes, k, r0, n_subs);
-  if (source.minimum) add_minimums<kRows, kPanels>(work, r0, n_subs);
+  add(work, out, codes, k, r0, n_subs);
+  if (source.minimum) add_minimums<kRows, kPanels>(work, out, r0, n_subs);
 }
 
 // One block of k of kPanels panels meets a block of rows.
 template <int kPanels>
 void add_block(const Source& source, const Activations& x, int64_t row, int64_t n_rows, int64_t first_k, int64_t end_k,
-               Work& work) {
-  fill_rows(source, x, row, n_rows, first_k, end_k, work.rows);
+               const Work& work, Sums& out) {
   const int64_t block_k = end_k - first_k;
   for (int64_t r = 0; r < n_rows; r += kTileRows) {
     const int8_t* codes = x.codes + (row + r) * x.k + first_k;
     switch (n_rows - r) {
       case 1:
-        add_tile<1, kPanels>(source, work, codes, x.k, r, block_k);
+        add_tile<1, kPanels>(source, work, out, codes, x.k, r, block_k);
         break;
       case 2:
-        add_tile<2, kPanels>(source, work, codes, x.k, r, block_k);
+        add_tile<2, kPanels>(source, work, out, codes, x.k, r, block_k);
         break;
       case 3:
-        add_tile<3, kPanels>(source, work, codes, x.k, r, block_k);
+        add_tile<3, kPanels>(source, work, out, codes, x.k, r, block_k);
         break;
       default:
-        add_tile<4, kPanels>(source, work, codes, x.k, r, block_k);
+        add_tile<4, kPanels>(source, work, out, codes, x.k, r, block_k);
     }
   }
 }
@@ -281,13 +288,13 @@ void decode(const Source& source, const Unpacked& panel, int64_t first, int64_t 
 }
 
 template <int kRows, int kPanels>
-void add_exact_tile(Work& work, const float (&weights)[kTilePanels][kDecodedK * kPanel], const float* x, int64_t k,
+void add_exact_tile(Sums& out, const float (&weights)[kTilePanels][kDecodedK * kPanel], const float* x, int64_t k,
                     int64_t r0, int64_t count) {
   Vec sum[kRows][kPanels];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-    for (int p = 0; p < kPanels; ++p) sum[r][p] = load(work.sums[r0 + r][p]);
+    for (int p = 0; p < kPanels; ++p) sum[r][p] = load(out.sums[r0 + r][p]);
   }
   for (int64_t i = 0; i < count; ++i) {
 #pragma GCC unroll 3
@@ -300,13 +307,13 @@ void add_exact_tile(Work& work, const float (&weights)[kTilePanels][kDecodedK * 
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-    for (int p = 0; p < kPanels; ++p) store(work.sums[r0 + r][p], sum[r][p]);
+    for (int p = 0; p < kPanels; ++p) store(out.sums[r0 + r][p], sum[r][p]);
   }
 }
 
 template <int kPanels>
 void add_exact_block(const Source& source, const Activations& x, int64_t row, int64_t n_rows, int64_t first_k,
-                     int64_t end_k, Work& work) {
+                     int64_t end_k, const Work& work, Sums& out) {
   alignas(64) float weights[kTilePanels][kDecodedK * kPanel];
   for (int64_t at = first_k; at < end_k; at += kDecodedK) {
     const int64_t count = end_k - at < kDecodedK ? end_k - at : kDecodedK;
@@ -315,60 +322,75 @@ void add_exact_block(const Source& source, const Activations& x, int64_t row, in
       const float* values = x.f32 + (row + r) * x.k + at;
       switch (n_rows - r) {
         case 1:
-          add_exact_tile<1, kPanels>(work, weights, values, x.k, r, count);
+          add_exact_tile<1, kPanels>(out, weights, values, x.k, r, count);
           break;
         case 2:
-          add_exact_tile<2, kPanels>(work, weights, values, x.k, r, count);
+          add_exact_tile<2, kPanels>(out, weights, values, x.k, r, count);
           break;
         case 3:
-          add_exact_tile<3, kPanels>(work, weights, values, x.k, r, count);
+          add_exact_tile<3, kPanels>(out, weights, values, x.k, r, count);
           break;
         default:
-          add_exact_tile<4, kPanels>(work, weights, values, x.k, r, count);
+          add_exact_tile<4, kPanels>(out, weights, values, x.k, r, count);
       }
     }
   }
 }
 
-// kPanels panels from output o on meet all rows.
+// Tiles of kPanels panels, from output o on, meet all rows.
 template <bool kExact, int kPanels>
-void multiply_panels(const Source& source, const ProductMatrix& matrix, const Activations& x, int64_t o) {
+void multiply_tiles(const Source& source, const ProductMatrix& matrix, const Activations& x, int64_t o,
+                    int64_t n_tiles) {
   Work work;
   for (int64_t row = 0; row < x.rows; row += kBlockRows) {
     const int64_t n_rows = x.rows - row < kBlockRows ? x.rows - row : kBlockRows;
-    std::memset(work.sums, 0, n_rows * sizeof work.sums[0]);
-    if (source.minimum) std::memset(work.minimum_sums, 0, n_rows * sizeof work.minimum_sums[0]);
+    for (int64_t t = 0; t < n_tiles; ++t) {
+      std::memset(work.tiles[t].sums, 0, n_rows * sizeof work.tiles[t].sums[0]);
+      if (source.minimum) std::memset(work.tiles[t].minimum_sums, 0, n_rows * sizeof work.tiles[t].minimum_sums[0]);
+    }
     for (int64_t first_k = 0; first_k < x.k; first_k += kBlockK) {
       const int64_t end_k = x.k - first_k < kBlockK ? x.k : first_k + kBlockK;
-      for (int p = 0; p < kPanels; ++p) source.unpack(matrix, x.k, o + p * kPanel, first_k, end_k, work.panels[p]);
-      if constexpr (kExact) {
-        add_exact_block<kPanels>(source, x, row, n_rows, first_k, end_k, work);
-      } else {
-        add_block<kPanels>(source, x, row, n_rows, first_k, end_k, work);
+      if constexpr (!kExact) fill_rows(source, x, row, n_rows, first_k, end_k, work.rows);
+      for (int64_t t = 0; t < n_tiles; ++t) {
+        for (int p = 0; p < kPanels; ++p) {
+          source.unpack(matrix, x.k, o + (t * kPanels + p) * kPanel, first_k, end_k, work.panels[p]);
+        }
+        if constexpr (kExact) {
+          add_exact_block<kPanels>(source, x, row, n_rows, first_k, end_k, work, work.tiles[t]);
+        } else {
+          add_block<kPanels>(source, x, row, n_rows, first_k, end_k, work, work.tiles[t]);
+        }
       }
     }
-    for (int64_t r = 0; r < n_rows; ++r) {
-      for (int p = 0; p < kPanels; ++p) {
-        const Vec sum = load(work.sums[r][p]);
-        if (!kExact && source.minimum) {
-          finish_row<true>(matrix, row + r, o + p * kPanel, sum, load(work.minimum_sums[r][p]));
-        } else {
-          finish_row<false>(matrix, row + r, o + p * kPanel, sum, zero());
+    for (int64_t t = 0; t < n_tiles; ++t) {
+      for (int64_t r = 0; r < n_rows; ++r) {
+        for (int p = 0; p < kPanels; ++p) {
+          const Vec sum = load(work.tiles[t].sums[r][p]);
+          const int64_t first = o + (t * kPanels + p) * kPanel;
+          if (!kExact && source.minimum) {
+            finish_row<true>(matrix, row + r, first, sum, load(work.tiles[t].minimum_sums[r][p]));
+          } else {
+            finish_row<false>(matrix, row + r, first, sum, zero());
+          }
         }
       }
     }
   }
 }
 
+// Whole tiles in groups, then single panels.
 template <bool kExact>
 void multiply(const ProductMatrix& matrix, const Activations& x, int64_t first, int64_t count) {
   const Source source = source_of(matrix.type);
-  int64_t o = first;
-  const int64_t end = first + count;
-  for (; end - o > (kTilePanels - 1) * kPanel; o += kTilePanels * kPanel) {
-    multiply_panels<kExact, kTilePanels>(source, matrix, x, o);
+  const int64_t panels = (count + kPanel - 1) / kPanel;
+  int64_t done = 0;
+  while (panels - done >= kTilePanels) {
+    int64_t n = (panels - done) / kTilePanels;
+    if (n > kGroupTiles) n = kGroupTiles;
+    multiply_tiles<kExact, kTilePanels>(source, matrix, x, first + done * kPanel, n);
+    done += n * kTilePanels;
   }
-  for (; o < end; o += kPanel) multiply_panels<kExact, 1>(source, matrix, x, o);
+  for (; done < panels; ++done) multiply_tiles<kExact, 1>(source, matrix, x, first + done * kPanel, 1);
 }
 
 }  // namespace
