@@ -16,7 +16,7 @@ endif()
 # -fsanitize=fuzzer-no-link by its parts, which also go with headers precompiled without it.
 set(GODWIT_FUZZED base tensor formats text)
 set(GODWIT_COVERAGE -fsanitize-coverage=inline-8bit-counters,indirect-calls,trace-cmp,pc-table)
-target_link_libraries(godwit_flags INTERFACE Threads::Threads fmt::fmt nlohmann_json::nlohmann_json)
+target_link_libraries(godwit_flags INTERFACE Threads::Threads fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto)
 
 # godwit_layer(NAME [DEPENDS...]): src/NAME/*.cpp (main.cpp apart) as an object library, so that nothing that registers
 # itself is dropped by the linker.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <vector>
 
+#include "audit/statistics.h"
 #include "ops/context.h"
 
 namespace godwit {
@@ -62,6 +63,141 @@ double fma_peak(const Kernels& kernels, ThreadPool& pool) {
 
 double int8_dot_peak(const Kernels& kernels, ThreadPool& pool) {
   return peak(kernels.probe_int8_dot, pool, static_cast<double>(kProbeAccumulators) * 64 * 2);
+}
+
+double call_seconds(ThreadPool& pool) {
+  constexpr int kCalls = 500;
+  Launch launch = launch_on(pool);
+  double best = 1e30;
+  for (int i = 0; i < 5; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int call = 0; call < kCalls; ++call) launch.parallel(pool.size(), [](int64_t) {});
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / kCalls);
+  }
+  return best;
+}
+
+namespace {
+
+// Operations per second of work that is repeated, with what handing it out takes left out: the median of five.
+template <class Work>
+double rate_of(ThreadPool& pool, double ops, const Work& work) {
+  const auto timed = [&](int times) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < times; ++i) work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / times;
+  };
+  constexpr double kSample_s = 0.004;
+  const int times = std::clamp(static_cast<int>(kSample_s / std::max(timed(1), 1e-7)), 1, 10000);
+  std::vector<double> samples;
+  for (int i = 0; i < 5; ++i) samples.push_back(timed(times));
+  const double taken = median(samples), call = call_seconds(pool);
+  return ops / std::max(taken - call, 0.2 * taken);
+}
+
+}  // namespace
+
+namespace {
+
+// Rows of activations of any form, all zero: no kernel takes longer for other values.
+class SomeRows {
+ public:
+  SomeRows(int64_t rows, int64_t k)
+      : rows_(rows),
+        f32_(size(k)),
+        scales_(size(k) / 32 + 1),
+        bf16_(size(k)),
+        codes_(size(k)),
+        sums_(size(k) / 16 + 1) {}
+
+  /// Of width k, at most that given.
+  Activations of(int64_t k) const {
+    return {.f32 = f32_.data(),
+            .bf16 = bf16_.data(),
+            .codes = codes_.data(),
+            .scales = scales_.data(),
+            .sums = sums_.data(),
+            .rows = rows_,
+            .k = k};
+  }
+
+ private:
+  size_t size(int64_t k) const { return static_cast<size_t>(rows_ * k); }
+  int64_t rows_;
+  std::vector<float> f32_, scales_;
+  std::vector<uint16_t> bf16_;
+  std::vector<int8_t> codes_;
+  std::vector<int16_t> sums_;
+};
+
+}  // namespace
+
+double product_rate(const Kernels& kernels, ThreadPool& pool, DType type, int64_t rows, bool exact) {
+  constexpr int64_t kBytes = 384 << 10, kWidth = 1024;
+  const int64_t n = std::max<int64_t>(32, kBytes / (matrix_bytes(type, 16, kWidth) / 16) / 16 * 16);
+  std::vector<std::byte> weights(static_cast<size_t>(matrix_bytes(type, n, kWidth)) + 64);
+  std::vector<float> y(static_cast<size_t>(rows * n));
+  const SomeRows x(rows, kWidth);
+  auto* aligned = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(weights.data()) + 63) / 64 * 64);
+  ProductArgs args{.x = x.of(kWidth), .matrix = {}, .n_matrices = 1, .exact = exact};
+  args.matrix[0] = {.type = type, .w = aligned, .y = y.data(), .bias = nullptr, .n = n};
+  Launch launch = launch_on(pool);
+  return rate_of(pool, 2.0 * static_cast<double>(rows * n * kWidth), [&] { kernels.product(args, launch, kernels); });
+}
+
+std::map<DType, double> product_rates(const Kernels& kernels, ThreadPool& pool, std::span<const Tensor> matrices,
+                                      int64_t rows, bool exact) {
+  int64_t widest = 32, tallest = 1;
+  for (const Tensor& m : matrices) {
+    widest = std::max(widest, m.width());
+    tallest = std::max(tallest, m.rows());
+  }
+  const SomeRows x(rows, widest);
+  std::vector<float> y(static_cast<size_t>(rows * tallest));
+  const double call = call_seconds(pool);
+  Launch launch = launch_on(pool);
+  std::map<DType, std::vector<double>> passes;
+  for (int pass = 0; pass < 3; ++pass) {
+    std::map<DType, double> seconds, ops;
+    for (const Tensor& m : matrices) {
+      ProductArgs args{.x = x.of(m.width()), .matrix = {}, .n_matrices = 1, .exact = exact};
+      args.matrix[0] = {.type = m.dtype, .w = m.data, .y = y.data(), .bias = nullptr, .n = m.rows()};
+      const auto start = std::chrono::steady_clock::now();
+      kernels.product(args, launch, kernels);
+      const double taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      seconds[m.dtype] += std::max(taken - call, 0.2 * taken);
+      ops[m.dtype] += 2.0 * static_cast<double>(rows * m.rows() * m.width());
+    }
+    for (const auto& [type, taken] : seconds) passes[type].push_back(ops[type] / taken);
+  }
+  std::map<DType, double> rates;
+  for (const auto& [type, values] : passes) rates[type] = median(values);
+  return rates;
+}
+
+double attention_rate(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout, int64_t n_heads, int64_t rows) {
+  constexpr int64_t kKeys = 256;
+  const int64_t page_bytes = std::max(layout.k_offset + layout.n_kv_heads * kv_head_bytes(layout.k_type, layout.k_dim),
+                                      layout.v_offset + layout.n_kv_heads * kv_head_bytes(layout.v_type, layout.v_dim));
+  std::vector<std::byte> memory(static_cast<size_t>(page_bytes * (kKeys / kPageTokens)) + 64);
+  auto* aligned = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
+  std::vector<const std::byte*> pages;
+  for (int64_t i = 0; i < kKeys / kPageTokens; ++i) pages.push_back(aligned + i * page_bytes);
+  std::vector<KvRow> list;
+  for (int64_t r = 0; r < rows; ++r) list.push_back({static_cast<int32_t>(r), 1, kKeys - 1, pages.data()});
+  std::vector<float> q(static_cast<size_t>(rows * n_heads * layout.k_dim)),
+      y(static_cast<size_t>(rows * n_heads * layout.v_dim));
+  const AttentionArgs args{.y = y.data(),
+                           .q = q.data(),
+                           .rows = list.data(),
+                           .n_rows = rows,
+                           .layout = layout,
+                           .n_heads = n_heads,
+                           .window = 0,
+                           .scale = 1};
+  Launch launch = launch_on(pool);
+  return rate_of(pool, 2.0 * static_cast<double>(rows * n_heads * kKeys * (layout.k_dim + layout.v_dim)),
+                 [&] { kernels.attention(args, launch); });
 }
 
 }  // namespace godwit

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "tensor/tensor.h"
 
 namespace godwit {
 
@@ -17,5 +19,17 @@ double read_bandwidth(const Kernels& kernels, ThreadPool& pool, std::span<const 
 double fma_peak(const Kernels& kernels, ThreadPool& pool);
 /// 8-bit integer dot operations per second (a multiply-add counts as two); 0 at the scalar level.
 double int8_dot_peak(const Kernels& kernels, ThreadPool& pool);
+
+/// Operations per second that products of `rows` rows reach, by type of weights, with weights that lie in the caches.
+double product_rate(const Kernels& kernels, ThreadPool& pool, DType type, int64_t rows, bool exact);
+/// The same with a model's own matrices, read from memory one after the other as a step does: the median of three
+/// passes.
+std::map<DType, double> product_rates(const Kernels& kernels, ThreadPool& pool, std::span<const Tensor> matrices,
+                                      int64_t rows, bool exact);
+/// The same of attention of `rows` sequences, one token each over 256 others in the caches, as in this layout.
+double attention_rate(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout, int64_t n_heads, int64_t rows);
+
+/// Seconds to hand an empty task to every thread and wait for all: what each op pays once.
+double call_seconds(ThreadPool& pool);
 
 }  // namespace godwit

@@ -16,6 +16,7 @@ void add_inspect(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_audit(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_doctor(CLI::App& app);
 

@@ -17,6 +17,7 @@ struct Cost {
   int64_t flops = 0;
   int64_t weight_bytes = 0;  // parameters read
   int64_t state_bytes = 0;   // sequence state read or written
+  int64_t calls = 0;         // of kernels
 };
 
 /// Adds up costs by op.
@@ -56,24 +57,29 @@ inline Launch launch_on(ThreadPool& pool) {
           }};
 }
 
-/// Books the cost under `op`; unless the pass is dry, calls work(launch) to run a kernel on the pool.
+/// Books the cost and so many calls of kernels under `op`.
+inline void book(Context& cx, const std::string& op, const Cost& cost, int64_t calls = 1) {
+  if (cx.meter == nullptr) return;
+  Cost& sum = cx.meter->by_op[op];
+  sum.flops += cost.flops;
+  sum.weight_bytes += cost.weight_bytes;
+  sum.state_bytes += cost.state_bytes;
+  sum.calls += calls;
+}
+
+/// Unless the pass is dry, calls work(launch) to run a kernel on the pool.
 template <class Work>
-void run(Context& cx, const char* op, const Cost& cost, const Work& work) {
-  if (cx.meter != nullptr) {
-    Cost& sum = cx.meter->by_op[op];
-    sum.flops += cost.flops;
-    sum.weight_bytes += cost.weight_bytes;
-    sum.state_bytes += cost.state_bytes;
-  }
+void run(Context& cx, const Work& work) {
   if (cx.dry) return;
   Launch launch = launch_on(cx.pool);
   work(launch);
 }
 
-/// As above, for one kernel.
+/// Books the cost of a kernel under `op` and runs it.
 template <class Args>
 void run(Context& cx, const char* op, void (*kernel)(const Args&, Launch&), const Args& args, const Cost& cost) {
-  run(cx, op, cost, [&](Launch& launch) { kernel(args, launch); });
+  if (cx.meter != nullptr) book(cx, op, cost);
+  run(cx, [&](Launch& launch) { kernel(args, launch); });
 }
 
 /// The fastest kernels of a level: 0 scalar, 1 AVX2, 2 AVX-512; the caller makes sure that the CPU has it.

@@ -54,7 +54,6 @@ std::vector<Tensor> linear(Context& cx, Tensor x, std::span<const LinearWeight* 
   std::vector<Tensor> results;
   ProductArgs args;
   args.exact = cx.exact;
-  Cost cost;
   for (const LinearWeight* w : weights) {
     CHECK(w->weight.width() == x.width(), "linear: x {} against weight {}", x.shape.text(), w->weight.shape.text());
     const int64_t n = w->weight.rows();
@@ -65,12 +64,15 @@ std::vector<Tensor> linear(Context& cx, Tensor x, std::span<const LinearWeight* 
                                       .y = results.back().f32(),
                                       .bias = w->bias.empty() ? nullptr : w->bias.f32(),
                                       .n = n};
-    cost.flops += 2 * x.rows() * n * x.width() + (w->bias.empty() ? 0 : x.rows() * n);
-    cost.weight_bytes += w->weight.bytes() + (w->bias.empty() ? 0 : w->bias.bytes());
+    if (cx.meter == nullptr) continue;
+    book(cx, fmt::format("linear {}", name(w->weight.dtype)),
+         {.flops = 2 * x.rows() * n * x.width() + (w->bias.empty() ? 0 : x.rows() * n),
+          .weight_bytes = w->weight.bytes() + (w->bias.empty() ? 0 : w->bias.bytes())},
+         w == weights.front() ? 1 : 0);  // one list of tasks
   }
   ArenaScope scope(cx.arena);  // the rounded forms of x
   args.x = prepare(cx, x, forms_of(args));
-  run(cx, "linear", cost, [&](Launch& launch) { cx.kernels.product(args, launch, cx.kernels); });
+  run(cx, [&](Launch& launch) { cx.kernels.product(args, launch, cx.kernels); });
   return results;
 }
 

@@ -18,7 +18,8 @@ Tensor embed(Context& cx, std::span<const int32_t> ids, Tensor table, float scal
                 .width = table.width(),
                 .n_rows = table.rows(),
                 .scale = scale},
-      {.flops = 0, .weight_bytes = n * matrix_bytes(table.dtype, 1, table.width())});
+      // Of packed types a row is a sixteenth of a panel.
+      {.flops = 0, .weight_bytes = n * (matrix_bytes(table.dtype, 16, table.width()) / 16)});
   return y;
 }
 

@@ -1,0 +1,54 @@
+// What a model costs by its plan alone, without running it: parameters, and by op the operations and bytes of a step,
+// at every context. Nothing here knows an architecture: dry passes are counted (ops/context.h, Meter).
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/runner.h"
+
+namespace godwit {
+
+/// What one op costs in a step, all layers together, at each knot. Flops are empty where they are not linear between
+/// knots.
+struct OpCost {
+  int64_t calls = 0;
+  std::vector<int64_t> flops, weight_bytes, state_bytes;
+};
+
+/// The costs of one kind of step at contexts `knots` (tokens that each sequence has absorbed before the step,
+/// ascending), linear between them.
+struct StepCost {
+  int64_t tokens = 0, rows = 0, wanted = 0;  // in the step; logits of so many
+  std::vector<int64_t> knots;
+  std::map<std::string, OpCost> ops;
+
+  enum class What { kFlops, kWeightBytes, kStateBytes };
+  /// Of one op at a context up to the last knot.
+  double at(const OpCost& op, What what, double context) const;
+  /// Of all ops.
+  double total(What what, double context) const;
+};
+
+struct Anatomy {
+  std::string architecture;
+  int64_t n_params = 0, n_active_params = 0, n_embedding_params = 0;
+  int64_t weights_bytes = 0;             // as laid out
+  int64_t context_length = 0;            // what the model was trained for
+  int64_t state_per_token_bytes = 0;     // before any window closes
+  int64_t state_per_sequence_bytes = 0;  // fixed records
+  bool quantized = false;                // whether products are in 8-bit integers
+  StepCost token;                        // one prompt token alone, no logits: its flops are a prompt's, token by token
+  struct Batch {
+    StepCost decode;  // one token of every sequence, with logits
+    StepCost chunk;   // a full chunk of prompt tokens, shared evenly, no logits: bytes only
+  };
+  std::map<int64_t, Batch> batches;  // by number of sequences
+};
+
+/// Counts for these numbers of sequences, contexts up to `most` (at most the model's).
+Anatomy anatomy_of(const OpenModel& open, const RunnerOptions& options, const std::vector<int64_t>& batches,
+                   int64_t most);
+
+}  // namespace godwit

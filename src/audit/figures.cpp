@@ -1,0 +1,582 @@
+#include "audit/figures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "base/error.h"
+#include "base/json.h"
+
+namespace godwit {
+namespace {
+
+using What = StepCost::What;
+
+constexpr uint64_t kDraws = 400;
+constexpr double kNarrow = 0.2;      // an interval of at most this share of its value settles a figure
+constexpr double kConfident = 0.95;  // of the draws must agree on what kind of answer there is
+constexpr int kGrid = 400;           // places of a predicted curve
+
+// ---------------------------------------------------------------- what was measured
+
+struct Key {
+  size_t model;
+  int64_t batch;
+  auto operator<=>(const Key&) const = default;
+};
+
+// By context: a value for each round.
+struct Rounds {
+  struct Piece {
+    int64_t to = 0;
+    std::vector<double> seconds;
+  };
+  std::map<int64_t, Piece> prefill;  // by where the step begins
+  std::map<int64_t, std::vector<double>> decode, layers;
+  // Each value over the median of its context, of all contexts that have several: how rounds differ.
+  std::vector<double> prefill_noise, decode_noise, layers_noise;
+  double joules = 0, metered_s = 0;
+};
+
+void add_noise(const std::vector<double>& values, std::vector<double>& noise) {
+  if (values.size() < 2) return;
+  const double middle = median(values);
+  for (double value : values) noise.push_back(value / middle);
+}
+
+Rounds rounds_of(const Report& report, Key key) {
+  Rounds rounds;
+  for (const Sample& s : report.samples) {
+    if (s.model != key.model || s.batch != key.batch) continue;
+    double sum = 0;
+    for (double t : s.seconds) sum += t;
+    if (s.kind == Sample::Kind::kPrefill) {
+      rounds.prefill[s.from].to = s.to;
+      rounds.prefill[s.from].seconds.push_back(sum);
+    } else {
+      (s.kind == Sample::Kind::kDecode ? rounds.decode : rounds.layers)[s.from].push_back(median(s.seconds));
+    }
+    if (s.joules > 0) {
+      rounds.joules += s.joules;
+      rounds.metered_s += sum;
+    }
+  }
+  for (const auto& [from, piece] : rounds.prefill) add_noise(piece.seconds, rounds.prefill_noise);
+  for (const auto& [context, values] : rounds.decode) add_noise(values, rounds.decode_noise);
+  for (const auto& [context, values] : rounds.layers) add_noise(values, rounds.layers_noise);
+  return rounds;
+}
+
+// The median of the rounds, or what it might as well have been: as many rounds, each off by a noise drawn from all.
+double drawn(const std::vector<double>& values, const std::vector<double>& noise, Key key, int64_t place, uint64_t kind,
+             uint64_t draw) {
+  if (draw == 0 || noise.empty()) return median(values);
+  const uint64_t seed =
+      (static_cast<uint64_t>(place) * 8 + kind) * 65536 + key.model * 256 + static_cast<uint64_t>(key.batch);
+  return median(values) * resampled_median(noise, values.size(), seed, draw);
+}
+
+Costs costs_of(const Rounds& rounds, Key key, uint64_t draw) {
+  Costs costs;
+  double at = 0, sum = 0;
+  for (const auto& [from, piece] : rounds.prefill) {
+    if (static_cast<double>(from) != at) break;  // a gap: what comes after has no beginning
+    if (from == 0) {
+      costs.prefill.x.push_back(0);
+      costs.prefill.y.push_back(0);
+    }
+    at = static_cast<double>(piece.to);
+    sum += drawn(piece.seconds, rounds.prefill_noise, key, from, 0, draw);
+    costs.prefill.x.push_back(at);
+    costs.prefill.y.push_back(sum);
+  }
+  std::vector<double> heads;
+  for (const auto& [context, values] : rounds.decode) {
+    costs.decode.x.push_back(static_cast<double>(context));
+    costs.decode.y.push_back(drawn(values, rounds.decode_noise, key, context, 1, draw));
+    const auto layers = rounds.layers.find(context);
+    if (layers != rounds.layers.end())
+      heads.push_back(
+          std::max(0.0, costs.decode.y.back() - drawn(layers->second, rounds.layers_noise, key, context, 2, draw)));
+  }
+  if (heads.empty()) return costs;  // without a step that decodes, nothing is known of logits
+  const double head = median(heads);
+  for (size_t i = 1; i < costs.prefill.x.size(); ++i) {
+    costs.first_token.x.push_back(costs.prefill.x[i]);
+    costs.first_token.y.push_back(costs.prefill.y[i] + head);
+  }
+  return costs;
+}
+
+// ---------------------------------------------------------------- figures
+
+bool is_product(const std::string& op) { return op.starts_with("linear "); }
+
+// The machine's own limit of an op's operations.
+double limit_of(const std::string& op, const Anatomy& a, const Limits& limits) {
+  return is_product(op) && a.quantized && limits.int8_ops_per_s > 0 ? limits.int8_ops_per_s : limits.f32_ops_per_s;
+}
+
+// Seconds of an op of a step of so many tokens.
+double op_seconds(const std::string& op, double flops, double bytes, int64_t calls, int64_t tokens,
+                  const AuditedModel& model, const Limits& limits) {
+  const double call = static_cast<double>(calls) * limits.call_s, read = bytes / limits.read_bytes_per_s;
+  const auto found = model.kernel_rates.find(op);
+  if (found == model.kernel_rates.end() || found->second.empty())
+    return std::max(read, flops / limit_of(op, model.anatomy, limits)) + call;
+  auto rate = found->second.lower_bound(tokens);  // of as many rows, or the next larger number that was measured
+  if (rate == found->second.end()) --rate;
+  return flops / rate->second + (is_product(op) ? 0 : read) + call;
+}
+
+class Figures {
+ public:
+  explicit Figures(const Report& report) : report_(report) {
+    std::set<Key> keys;
+    for (const Sample& s : report.samples) keys.insert({s.model, s.batch});
+    for (const Key& key : keys) {
+      rounds_[key] = rounds_of(report, key);
+      for (uint64_t draw = 0; draw <= kDraws; ++draw) costs_[key].push_back(costs_of(rounds_[key], key, draw));
+    }
+  }
+
+  Json all() const {
+    return {{"per_busy_second", plain(report_.profile.cost_per_s(), "currency per s", "assumed")},
+            {"anatomy", anatomy()},
+            {"memory", memory()},
+            {"points", points()},
+            {"cost", cost()},
+            {"break_even", break_even()},
+            {"growth", growth()}};
+  }
+
+ private:
+  using Value = std::function<double(const Costs&)>;
+
+  const Anatomy& anatomy_of(size_t model) const { return report_.models[model].anatomy; }
+  const std::string& name(size_t model) const { return report_.models[model].name; }
+
+  /// A figure of the measured curves: of the medians, with the interval that 95 % of the draws lie in.
+  Json figure(Key key, const Value& value, const char* unit, size_t n, const char* method) const {
+    const std::vector<Costs>& draws = costs_.at(key);
+    std::vector<double> values;
+    for (size_t draw = 1; draw < draws.size(); ++draw) values.push_back(value(draws[draw]));
+    return {{"value", value(draws[0])},
+            {"low", quantile(values, 0.025)},
+            {"high", quantile(values, 0.975)},
+            {"n", n},
+            {"unit", unit},
+            {"method", method}};
+  }
+  static Json plain(double value, const char* unit, const char* method) {
+    return {{"value", value}, {"unit", unit}, {"method", method}};
+  }
+
+  // The places at which attention costs more than all else together.
+  Json overtaken(const StepCost& decode, bool flops) const {
+    const auto excess = [&](double context) {
+      double attention = 0, rest = 0;
+      for (const auto& [op, cost] : decode.ops) {
+        const double value =
+            flops ? decode.at(cost, What::kFlops, context)
+                  : decode.at(cost, What::kWeightBytes, context) + decode.at(cost, What::kStateBytes, context);
+        (op == "attention" ? attention : rest) += value;
+      }
+      return attention - rest;
+    };
+    const auto& knots = decode.knots;
+    for (size_t i = 0; i < knots.size(); ++i) {
+      const auto at = static_cast<double>(knots[i]);
+      if (excess(at) <= 0) continue;
+      if (i == 0) return 0;
+      const auto before = static_cast<double>(knots[i - 1]);
+      return before + (at - before) * -excess(before) / (excess(at) - excess(before));
+    }
+    return nullptr;
+  }
+
+  Json anatomy() const {
+    Json list = Json::array();
+    for (size_t m = 0; m < report_.models.size(); ++m) {
+      const Anatomy& a = anatomy_of(m);
+      const StepCost& decode = a.batches.begin()->second.decode;
+      const StepCost& chunk = a.batches.begin()->second.chunk;
+      Json decode_flops = Json::array(), decode_bytes = Json::array(), prefill_flops = Json::array(),
+           prefill_bytes = Json::array();
+      const auto rows = static_cast<double>(decode.rows);
+      for (int64_t knot : decode.knots) {
+        const auto at = static_cast<double>(knot);
+        decode_flops.push_back({knot, decode.total(What::kFlops, at) / rows});
+        decode_bytes.push_back(
+            {knot, (decode.total(What::kWeightBytes, at) + decode.total(What::kStateBytes, at)) / rows});
+      }
+      for (int64_t knot : a.token.knots)
+        prefill_flops.push_back({knot, a.token.total(What::kFlops, static_cast<double>(knot))});
+      for (int64_t knot : chunk.knots) {
+        const auto at = static_cast<double>(knot);
+        prefill_bytes.push_back({knot, (chunk.total(What::kWeightBytes, at) + chunk.total(What::kStateBytes, at)) /
+                                           static_cast<double>(chunk.tokens)});
+      }
+      list.push_back(
+          {{"model", name(m)},
+           {"decode_flops_per_token", decode_flops},
+           {"decode_bytes_per_token", decode_bytes},
+           {"prefill_flops_per_token", prefill_flops},
+           {"prefill_bytes_per_token", prefill_bytes},
+           {"prefill_chunk", chunk.tokens},
+           {"attention_overtakes", {{"flops", overtaken(decode, true)}, {"bytes", overtaken(decode, false)}}},
+           {"method", "derived"}});
+    }
+    return list;
+  }
+
+  Json memory() const {
+    Json list = Json::array();
+    for (size_t m = 0; m < report_.models.size(); ++m) {
+      const AuditedModel& model = report_.models[m];
+      if (model.peak_bytes == 0) continue;
+      list.push_back({{"model", model.name},
+                      {"peak", plain(static_cast<double>(model.peak_bytes), "bytes", "measured")},
+                      {"predicted", plain(static_cast<double>(model.predicted_bytes), "bytes", "derived")}});
+    }
+    return list;
+  }
+
+  // The larger of the shares of the machine's limits that a step of so many operations and bytes reaches.
+  Json share(double flops_s, double bytes_s, double seconds, const Anatomy& a) const {
+    const bool int8 = a.quantized && report_.limits.int8_ops_per_s > 0;
+    const bool bytes = bytes_s >= flops_s;
+    return {{"of", bytes  ? "read"
+                   : int8 ? "int8"
+                          : "f32"},
+            {"value", (bytes ? bytes_s : flops_s) / seconds},
+            {"method", "measured"}};
+  }
+
+  Json decode_share(Key key, double context, double seconds) const {
+    const Anatomy& a = anatomy_of(key.model);
+    const StepCost& step = a.batches.at(key.batch).decode;
+    double flops_s = 0;
+    for (const auto& [op, cost] : step.ops)
+      flops_s += step.at(cost, What::kFlops, context) / limit_of(op, a, report_.limits);
+    const double bytes = step.total(What::kWeightBytes, context) + step.total(What::kStateBytes, context);
+    return share(flops_s, bytes / report_.limits.read_bytes_per_s, seconds, a);
+  }
+
+  // Of the last chunk before `context`.
+  Json prefill_share(Key key, double context) const {
+    const Anatomy& a = anatomy_of(key.model);
+    const StepCost& chunk = a.batches.at(key.batch).chunk;
+    const Curve& prefill = costs_.at(key)[0].prefill;
+    const auto end = static_cast<size_t>(std::find(prefill.x.begin(), prefill.x.end(), context) - prefill.x.begin());
+    if (end == 0 || end == prefill.x.size()) return nullptr;
+    const double from = prefill.x[end - 1];
+    double flops_s = 0;
+    for (const auto& [op, cost] : a.token.ops)
+      flops_s += 0.5 * (a.token.at(cost, What::kFlops, from) + a.token.at(cost, What::kFlops, context - 1)) *
+                 (context - from) * static_cast<double>(key.batch) / limit_of(op, a, report_.limits);
+    const double start = std::min(from, static_cast<double>(chunk.knots.back()));
+    const double bytes = chunk.total(What::kWeightBytes, start) + chunk.total(What::kStateBytes, start);
+    return share(flops_s, bytes / report_.limits.read_bytes_per_s, prefill.y[end] - prefill.y[end - 1], a);
+  }
+
+  Json points() const {
+    Json list = Json::array();
+    for (const auto& [key, draws] : costs_) {
+      const auto batch = static_cast<double>(key.batch);
+      for (double c : draws[0].decode.x) {
+        const size_t n = rounds_.at(key).decode.at(static_cast<int64_t>(c)).size();
+        Json point{{"model", name(key.model)}, {"batch", key.batch}, {"context", c}};
+        if (draws[0].first_token.covers(c)) {
+          point["first_token"] = figure(
+              key, [&](const Costs& x) { return x.first_token(c); }, "s", n, "measured");
+          point["prefill"] = figure(
+              key, [&](const Costs& x) { return batch * c / x.prefill(c); }, "tok/s", n, "measured");
+          point["prefill_limit"] = prefill_share(key, c);
+          point["first_token_predicted"] =
+              plain(predicted_prefill_s(report_.models[key.model], report_.limits, key.batch, c), "s", "derived");
+        }
+        point["decode"] = figure(
+            key, [&](const Costs& x) { return batch / x.decode(c); }, "tok/s", n, "measured");
+        point["decode_step"] = figure(
+            key, [&](const Costs& x) { return x.decode(c); }, "s", n, "measured");
+        point["decode_limit"] = decode_share(key, c, draws[0].decode(c));
+        point["decode_step_predicted"] =
+            plain(predicted_decode_s(report_.models[key.model], report_.limits, key.batch, c), "s", "derived");
+        list.push_back(point);
+      }
+    }
+    return list;
+  }
+
+  // Why a workload has no cost here, or empty.
+  std::string no_cost(Key key, const Workload& w) const {
+    const int64_t most = anatomy_of(key.model).context_length;
+    if (w.in + w.out > most) return fmt::format("does not fit: needs {} tokens, the context is {}", w.in + w.out, most);
+    const Costs& c = costs_.at(key)[0];
+    const auto in = static_cast<double>(w.in), end = static_cast<double>(w.in + w.out);
+    const auto last = [](const Curve& curve) { return curve.empty() ? 0.0 : curve.x.back(); };
+    if (!c.first_token.covers(in))
+      return fmt::format("not measured: needs the first token after {}, measured to {}", w.in, last(c.first_token));
+    if (c.decode.covers(in) && c.decode.covers(end)) return "";
+    return fmt::format("not measured: needs contexts to {}, measured to {}", w.in + w.out, last(c.decode));
+  }
+
+  Json cost() const {
+    Json list = Json::array();
+    for (const auto& [key, draws] : costs_) {
+      const Rounds& rounds = rounds_.at(key);
+      const bool metered = rounds.metered_s > 0;
+      const double watts = metered ? rounds.joules / rounds.metered_s : report_.profile.watts_busy;
+      const double per_s = report_.profile.cost_per_s();
+      for (const Workload& w : kWorkloads) {
+        Json row{{"model", name(key.model)}, {"batch", key.batch}, {"workload", w.name}, {"in", w.in}, {"out", w.out}};
+        if (const std::string why = no_cost(key, w); !why.empty()) {
+          row["not"] = why;
+          list.push_back(row);
+          continue;
+        }
+        const auto in = static_cast<double>(w.in), out = static_cast<double>(w.out);
+        const auto batch = static_cast<double>(key.batch);
+        // Seconds of the machine that one request takes.
+        const Value in_s = [=](const Costs& c) { return c.first_token(in) / batch; };
+        const Value out_s = [=](const Costs& c) { return c.decode.integral(in, in + out) / batch; };
+        const size_t n = rounds.decode.begin()->second.size();  // where it is covered, it was measured
+        const std::string& money = report_.profile.currency;
+        const auto row_figure = [&](const Value& value, const char* unit, const char* method) {
+          return figure(key, value, unit, n, method);
+        };
+        row["currency"] = money;
+        row["seconds_in"] = row_figure(in_s, "s", "measured");
+        row["seconds_out"] = row_figure(out_s, "s", "measured");
+        row["per_million_in"] = row_figure([&](const Costs& c) { return 1e6 * per_s * in_s(c) / in; },
+                                           "currency per million tokens", "derived");
+        row["per_million_out"] = row_figure([&](const Costs& c) { return 1e6 * per_s * out_s(c) / out; },
+                                            "currency per million tokens", "derived");
+        row["per_request"] =
+            row_figure([&](const Costs& c) { return per_s * (in_s(c) + out_s(c)); }, "currency", "derived");
+        row["energy"] = row_figure([&](const Costs& c) { return watts * (in_s(c) + out_s(c)); }, "J",
+                                   metered ? "measured" : "assumed");
+        list.push_back(row);
+      }
+    }
+    return list;
+  }
+
+  struct Metric {
+    const char* name;
+    Curve Costs::*curve;
+  };
+  static constexpr Metric kMetrics[] = {{"decode", &Costs::decode}, {"first_token", &Costs::first_token}};
+
+  const char* cheaper(const Curve& a, const Curve& b, double at, size_t model_a, size_t model_b) const {
+    return name(a(at) <= b(at) ? model_a : model_b).c_str();
+  }
+
+  // What two curves cover both, from and to; empty ones, or such without a common stretch: nullopt.
+  static std::optional<std::pair<double, double>> common(const Curve& a, const Curve& b) {
+    if (a.empty() || b.empty()) return {};
+    const double from = std::max(a.x.front(), b.x.front()), to = std::min(a.x.back(), b.x.back());
+    if (from >= to) return {};
+    return std::pair{from, to};
+  }
+
+  Json break_even_of(size_t a, size_t b, int64_t batch, Curve Costs::*curve) const {
+    const std::vector<Costs>&all_a = costs_.at({a, batch}), &all_b = costs_.at({b, batch});
+    const Curve &at_a = all_a[0].*curve, &at_b = all_b[0].*curve;
+    const auto range = common(at_a, at_b);
+    if (!range) return {{"state", "undetermined"}, {"why", "too few contexts were measured"}};
+    if (rounds_.at({a, batch}).decode_noise.empty() || rounds_.at({b, batch}).decode_noise.empty())
+      return {{"state", "undetermined"}, {"why", "one round does not show how rounds differ"}};
+    Json result{{"state", "undetermined"}, {"from", range->first}, {"to", range->second}};
+    std::vector<double> places;
+    size_t none = 0, one = 0;
+    for (size_t draw = 1; draw < all_a.size(); ++draw) {
+      const auto found = crossings(all_a[draw].*curve, all_b[draw].*curve);
+      none += found.empty() ? 1 : 0;
+      one += found.size() == 1 ? 1 : 0;
+      places.insert(places.end(), found.begin(), found.end());
+    }
+    const auto enough = static_cast<size_t>(kConfident * static_cast<double>(kDraws));
+    const auto central = crossings(at_a, at_b);
+    if (central.empty() && none >= enough) {
+      result["state"] = "none";
+      result["cheaper"] = cheaper(at_a, at_b, range->first, a, b);
+      return result;
+    }
+    if (!places.empty()) {
+      result["low"] = quantile(places, 0.025);
+      result["high"] = quantile(places, 0.975);
+    }
+    if (central.size() != 1 || one < enough) {
+      result["why"] = "the curves lie too close for these samples";
+      return result;
+    }
+    result["context"] = central[0];
+    const double width = result["high"].get<double>() - result["low"].get<double>();
+    if (width > kNarrow * central[0]) {
+      result["why"] = "its interval is wider than a fifth of it";
+      return result;
+    }
+    result["state"] = "at";
+    result["cheaper_below"] = cheaper(at_a, at_b, range->first, a, b);
+    result["cheaper_above"] = cheaper(at_a, at_b, range->second, a, b);
+    return result;
+  }
+
+  Json predicted_break_even(size_t a, size_t b, int64_t batch, Curve Costs::*curve) const {
+    const auto most = static_cast<double>(std::min(anatomy_of(a).batches.at(batch).decode.knots.back(),
+                                                   anatomy_of(b).batches.at(batch).decode.knots.back()));
+    const Curve at_a = predicted_costs(report_.models[a], report_.limits, batch, most).*curve;
+    const Curve at_b = predicted_costs(report_.models[b], report_.limits, batch, most).*curve;
+    const auto found = crossings(at_a, at_b);
+    Json result{{"from", 1}, {"to", most}};
+    if (found.empty()) {
+      result["state"] = "none";
+      result["cheaper"] = cheaper(at_a, at_b, most, a, b);
+      return result;
+    }
+    result["state"] = "at";
+    result["context"] = found.back();
+    result["cheaper_above"] = cheaper(at_a, at_b, most, a, b);
+    return result;
+  }
+
+  Json break_even() const {
+    Json list = Json::array();
+    for (size_t a = 0; a < report_.models.size(); ++a)
+      for (size_t b = a + 1; b < report_.models.size(); ++b)
+        for (const auto& [batch, steps] : anatomy_of(a).batches)
+          for (const Metric& metric : kMetrics) {
+            if (!costs_.contains({a, batch}) || !costs_.contains({b, batch})) continue;
+            list.push_back({{"a", name(a)},
+                            {"b", name(b)},
+                            {"batch", batch},
+                            {"metric", metric.name},
+                            {"method", "measured"},
+                            {"measured", break_even_of(a, b, batch, metric.curve)},
+                            {"predicted", predicted_break_even(a, b, batch, metric.curve)}});
+          }
+    return list;
+  }
+
+  // Of a prompt of n tokens, and of an answer of n tokens, by n.
+  Json growth() const {
+    Json list = Json::array();
+    for (const auto& [key, draws] : costs_) {
+      const auto row = [&](const char* metric, const std::function<Curve(const Costs&)>& curve) {
+        Json result{{"model", name(key.model)}, {"batch", key.batch}, {"metric", metric}};
+        const Curve central = curve(draws[0]);
+        if (central.x.size() < 3) {
+          result["not"] = "fewer than three contexts were measured";
+        } else {
+          result["exponent"] = figure(
+              key, [&](const Costs& c) { return growth_exponent(curve(c)); }, "",
+              rounds_.at(key).decode.begin()->second.size(), "measured");
+          result["from"] = central.x.front();
+          result["to"] = central.x.back();
+        }
+        list.push_back(result);
+      };
+      // The larger contexts show how the cost grows: the last four measured.
+      const auto last_four = [](const Curve& measured) {
+        const size_t n = measured.x.size();
+        return n > 4 ? n - 4 : 0;
+      };
+      row("first_token", [&](const Costs& c) {
+        Curve curve;
+        for (size_t i = last_four(c.decode); i < c.decode.x.size(); ++i) {
+          if (!c.first_token.covers(c.decode.x[i])) continue;
+          curve.x.push_back(c.decode.x[i]);
+          curve.y.push_back(c.first_token(c.decode.x[i]));
+        }
+        return curve;
+      });
+      row("answer", [&](const Costs& c) {
+        Curve curve;
+        for (size_t i = std::max<size_t>(1, last_four(c.decode)); i < c.decode.x.size(); ++i) {
+          const double from = c.decode.x.front(), to = c.decode.x[i];
+          curve.x.push_back(to);
+          curve.y.push_back(to * c.decode.integral(from, to) / (to - from));
+        }
+        return curve;
+      });
+    }
+    return list;
+  }
+
+  const Report& report_;
+  std::map<Key, Rounds> rounds_;
+  std::map<Key, std::vector<Costs>> costs_;  // draw 0: of all rounds
+};
+
+}  // namespace
+
+double predicted_decode_s(const AuditedModel& model, const Limits& limits, int64_t batch, double context) {
+  const StepCost& step = model.anatomy.batches.at(batch).decode;
+  double sum = 0;
+  for (const auto& [op, cost] : step.ops) {
+    const double bytes = step.at(cost, What::kWeightBytes, context) + step.at(cost, What::kStateBytes, context);
+    sum += op_seconds(op, step.at(cost, What::kFlops, context), bytes, cost.calls, batch, model, limits);
+  }
+  return sum;
+}
+
+double predicted_prefill_s(const AuditedModel& model, const Limits& limits, int64_t batch, double context) {
+  const Anatomy& a = model.anatomy;
+  const StepCost &chunk = a.batches.at(batch).chunk, &decode = a.batches.at(batch).decode;
+  const auto rows = static_cast<double>(batch);
+  const double step = static_cast<double>(chunk.tokens / chunk.rows);
+  double sum = 0;
+  for (double from = 0; from < context; from += step) {
+    const double to = std::min(context, from + step), start = std::min(from, static_cast<double>(chunk.knots.back()));
+    const auto tokens = static_cast<int64_t>((to - from) * rows);
+    for (const auto& [op, cost] : chunk.ops) {
+      const double bytes = chunk.at(cost, What::kWeightBytes, start) + chunk.at(cost, What::kStateBytes, start);
+      const auto token = a.token.ops.find(op);
+      double flops = 0;
+      if (token != a.token.ops.end())
+        flops = 0.5 * (to - from) * rows *
+                (a.token.at(token->second, What::kFlops, from) +
+                 a.token.at(token->second, What::kFlops, std::max(from, to - 1)));
+      sum += op_seconds(op, flops, bytes, cost.calls, tokens, model, limits);
+    }
+  }
+  // The head: the products that a decoding step has beyond the layers'.
+  for (const auto& [op, cost] : decode.ops) {
+    if (!is_product(op)) continue;
+    const auto layers = a.token.ops.find(op);
+    const auto own = [&](What what, double times) {
+      const double without = layers == a.token.ops.end() ? 0 : a.token.at(layers->second, what, 0);
+      return std::max(0.0, decode.at(cost, what, 0) - without * times);
+    };
+    sum += op_seconds(op, own(What::kFlops, rows), own(What::kWeightBytes, 1), 1, batch, model, limits);
+  }
+  return sum;
+}
+
+Costs predicted_costs(const AuditedModel& model, const Limits& limits, int64_t batch, double most) {
+  Costs costs;
+  for (int i = 0; i <= kGrid; ++i) {
+    const double at = i == kGrid ? most : std::exp(std::log(most) * i / kGrid);
+    if (!costs.decode.empty() && at <= costs.decode.x.back()) continue;
+    costs.decode.x.push_back(at);
+    costs.decode.y.push_back(predicted_decode_s(model, limits, batch, at));
+    costs.first_token.x.push_back(at);
+    costs.first_token.y.push_back(predicted_prefill_s(model, limits, batch, at));
+  }
+  costs.prefill = costs.first_token;
+  return costs;
+}
+
+Costs measured_costs(const Report& report, size_t model, int64_t batch, uint64_t draw) {
+  const Key key{model, batch};
+  return costs_of(rounds_of(report, key), key, draw);
+}
+
+Json figures_of(const Report& report) { return Figures(report).all(); }
+
+}  // namespace godwit

@@ -1,0 +1,361 @@
+#include "cli/audit_worker.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <set>
+
+#include "audit/energy.h"
+#include "audit/limits.h"
+#include "audit/report.h"
+#include "audit/sweep.h"
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/session.h"
+
+namespace godwit {
+namespace {
+
+// False: the other side is gone.
+bool send_line(int fd, const std::string& line) {
+  for (size_t sent = 0; sent < line.size();) {
+    const ssize_t n = send(fd, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    sent += static_cast<size_t>(n);
+  }
+  return true;
+}
+
+// The next line, without its end; `meanwhile` is called now and then while it waits. False: the other side is gone.
+template <class Meanwhile>
+bool receive_line(int fd, std::string& buffer, std::string& line, const Meanwhile& meanwhile) {
+  while (true) {
+    const size_t end = buffer.find('\n');
+    if (end != std::string::npos) {
+      line = buffer.substr(0, end);
+      buffer.erase(0, end + 1);
+      return true;
+    }
+    meanwhile();
+    pollfd waiting{fd, POLLIN, 0};
+    if (poll(&waiting, 1, 100) <= 0) continue;
+    char piece[65536];
+    const ssize_t n = recv(fd, piece, sizeof piece, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    buffer.append(piece, static_cast<size_t>(n));
+  }
+}
+
+std::string types_of(const Weights& weights) {
+  std::map<std::string, int64_t> bytes;
+  for (const Parameter& p : weights.parameters())
+    bytes[std::string(name(p.file_type))] += matrix_bytes(p.file_type, p.tensor.rows(), p.tensor.width());
+  std::string types;
+  for (const auto& [type, n] : bytes)
+    types += fmt::format("{}{} {:.1f} MiB", types.empty() ? "" : ", ", type, static_cast<double>(n) / (1 << 20));
+  return types;
+}
+
+int64_t peak_memory() {
+  FILE* status = std::fopen("/proc/self/status", "r");
+  long kib = 0;
+  char line[256];
+  while (status != nullptr && std::fgets(line, sizeof line, status) != nullptr)
+    if (std::sscanf(line, "VmHWM: %ld", &kib) == 1) break;
+  if (status != nullptr) std::fclose(status);
+  return static_cast<int64_t>(kib) * 1024;
+}
+
+// The process's side.
+class Measurer {
+ public:
+  Measurer(ModelOptions options, TalkOptions talk) : options_(std::move(options)), talk_(talk) {}
+
+  Json answer(const Json& request) {
+    const std::string what = request.at("do");
+    if (what == "open") return open(request);
+    if (what == "load") return load();
+    if (what == "limits") return limits();
+    if (what == "begin") return begin(request.at("batch"));
+    if (what == "advance") return advance(request.at("to"));
+    if (what == "decode") return decode(request.at("sequences"), request.at("tokens"));
+    if (what == "kernels") return kernel_rates(request);
+    fail(ErrorKind::kFailed, "audit: no request {}", what);
+  }
+
+ private:
+  /// Opens the model and says what it is and which points fit: {contexts, batches, generate, taken_bytes}.
+  Json open(const Json& request) {
+    open_ = open_from(options_);
+    runner_options_ = runner_options(options_, *open_, DType::kF16);
+    const std::vector<int64_t> batches = request.at("batches");
+    const int64_t context = open_->model->context_length(), most = std::min(runner_options_.context, context);
+    generate_ = request.at("generate");
+    const Anatomy anatomy = anatomy_of(*open_, runner_options_, batches, context);
+    std::vector<int64_t> contexts = request.at("contexts");
+    // The last point is the context less the tokens that are generated there.
+    Json left_out = Json::array(), points = Json::array();
+    const bool given = request.at("given");
+    for (int64_t& c : contexts) {
+      if (c + decoded_tokens(generate_) <= most) continue;
+      if (given)
+        left_out.push_back(fmt::format("context {}: with the {} tokens decoded there it is beyond the model's {}", c,
+                                       decoded_tokens(generate_), most));
+      c = given ? 0 : std::max<int64_t>(0, most - decoded_tokens(generate_));
+    }
+    std::sort(contexts.begin(), contexts.end());
+    contexts.erase(std::unique(contexts.begin(), contexts.end()), contexts.end());
+    std::erase(contexts, 0);
+    if (contexts.empty())
+      fail(ErrorKind::kUsage, "{}: none of the contexts fits its own, {} tokens", open_->config.source, most);
+    measure_memory(request, batches, contexts, left_out, points);
+    return {{"anatomy", to_json(anatomy)},
+            {"weight_types", types_of(*open_->weights)},
+            {"points", points},
+            {"left_out", left_out},
+            {"taken_bytes", need_.weights + need_.work + runner_options_.state_budget}};
+  }
+
+  /// Which of the points fit what the machine grants and what other models leave; sets the runner's options to these.
+  void measure_memory(const Json& request, const std::vector<int64_t>& batches, const std::vector<int64_t>& contexts,
+                      Json& left_out, Json& points) {
+    runner_options_.context = contexts.back() + decoded_tokens(generate_);
+    runner_options_.chunk = std::min(runner_options_.chunk, runner_options_.context);
+    runner_options_.sequences = batches.back();
+    runner_options_.state_budget = 0;
+    const StateLayout layout = open_->model->state_layout(runner_options_.cache);
+    const auto state = [&](int64_t batch, int64_t context) {
+      return decode_state_bytes(layout, batch, context, generate_, runner_options_.chunk);
+    };
+    runner_options_.state_budget = state(batches.front(), contexts.front());
+    need_ = fit_of_process(*open_, runner_options_);
+    const int64_t taken = request.at("taken_bytes"), granted = granted_bytes() - taken;
+    if (need_.total() > granted)
+      fail(ErrorKind::kMemory, "{}: needs {} MiB, {} MiB are left{}", open_->config.source, need_.total() >> 20,
+           std::max<int64_t>(0, granted) >> 20, taken > 0 ? " beside the other models; audit fewer at once" : "");
+    int64_t budget = granted - need_.weights - need_.work;
+    if (!options_.memory.empty()) {
+      budget = std::min(budget, static_cast<int64_t>(parse_size(options_.memory)) - need_.weights);
+      if (runner_options_.state_budget > budget)
+        fail(ErrorKind::kMemory, "{}: weights {} MiB and state {} MiB exceed --memory {}", open_->config.source,
+             need_.weights >> 20, (runner_options_.state_budget >> 20) + 1, options_.memory);
+    }
+    for (int64_t batch : batches) {
+      Json fitting = Json::array();
+      for (int64_t context : contexts) {
+        const int64_t bytes = state(batch, context);
+        if (bytes <= budget) {
+          fitting.push_back(context);
+          runner_options_.state_budget = std::max(runner_options_.state_budget, bytes);
+        } else {
+          left_out.push_back(fmt::format("context {} of {}: its state takes {} MiB, {} MiB are left", context, batch,
+                                         bytes >> 20, std::max<int64_t>(0, budget) >> 20));
+        }
+      }
+      points.push_back({{"batch", batch}, {"contexts", fitting}});
+    }
+  }
+
+  static int64_t granted_bytes() { return static_cast<int64_t>(std::min<uint64_t>(granted_memory(), INT64_MAX)); }
+
+  Json load() {
+    need_ = fit_of_process(*open_, runner_options_);
+    runner_ = std::make_unique<Runner>(*open_, runner_options_);
+    Progress progress("loading", talk_.quiet, true);
+    open_->weights->load(runner_->threads(), [&](int64_t done, int64_t all) { progress.update(done, all); });
+    return Json::object();
+  }
+
+  Json limits() {
+    const Kernels kernels = kernels_at(runner_options_.level);
+    ThreadPool& pool = runner_->threads();
+    return {{"read_bytes_per_s", read_bandwidth(kernels, pool, open_->weights->stretches())},
+            {"f32_ops_per_s", fma_peak(kernels, pool)},
+            {"int8_ops_per_s", int8_dot_peak(kernels, pool)},
+            {"call_s", call_seconds(pool)},
+            {"threads", pool.size()}};
+  }
+
+  /// Operations a second that the kernels reach on this model: {op: {rows: rate}}. Request: {rows, chunk,
+  /// attention_flops}: of so many rows with weights from memory, of a chunk with weights in the caches.
+  Json kernel_rates(const Json& request) {
+    const Kernels kernels = kernels_at(runner_options_.level);
+    const auto parameters = open_->weights->parameters();
+    const bool tied = open_->model->tied();
+    std::vector<Tensor> matrices;
+    std::set<DType> types;
+    for (const Parameter& p : parameters) {
+      if (kept_in_f32(p.name, p.tensor.shape) || (!tied && p.name == "token_embd.weight")) continue;
+      matrices.push_back(p.tensor);
+      types.insert(p.tensor.dtype);
+    }
+    Json rates = Json::object();
+    const auto set = [&](DType type, int64_t rows, double rate) {
+      rates[fmt::format("linear {}", name(type))][std::to_string(rows)] = rate;
+    };
+    for (const int64_t rows : request.at("rows").get<std::vector<int64_t>>()) {
+      for (const auto& [type, rate] : product_rates(kernels, runner_->threads(), matrices, rows, runner_options_.exact))
+        set(type, rows, rate);
+      const double rate = attention(kernels, request.at("attention_flops"), rows);
+      if (rate > 0) rates["attention"][std::to_string(rows)] = rate;
+    }
+    const int64_t chunk = request.at("chunk");
+    for (DType type : types)
+      set(type, chunk, product_rate(kernels, runner_->threads(), type, chunk, runner_options_.exact));
+    return rates;
+  }
+
+  /// `flops_per_key`: of all places together.
+  double attention(const Kernels& kernels, int64_t flops_per_key, int64_t rows) {
+    int64_t n_places = 0;
+    KvLayout layout{};
+    for (const auto& parts : runner_->layout().places) {
+      if (parts.size() != 2 || parts[0].part.keep != Keep::kPerToken) continue;
+      const StatePart &k = parts[0].part, &v = parts[1].part;
+      if (n_places++ > 0) continue;
+      layout = {.k_offset = 0,
+                .v_offset = k.shape[0] * kv_head_bytes(k.dtype, k.shape[1]),
+                .n_kv_heads = k.shape[0],
+                .k_dim = k.shape[1],
+                .v_dim = v.shape[1],
+                .k_type = k.dtype,
+                .v_type = v.dtype};
+    }
+    if (n_places == 0) return 0;
+    const int64_t heads = flops_per_key / (n_places * 2 * (layout.k_dim + layout.v_dim));
+    if (heads < layout.n_kv_heads || heads % layout.n_kv_heads != 0) return 0;  // places differ
+    return attention_rate(kernels, runner_->threads(), layout, heads, rows);
+  }
+
+  Json begin(int64_t batch) {
+    sweep_.reset();
+    sweep_.emplace(*runner_, batch, interrupted());
+    batch_ = batch;
+    context_ = 0;
+    return Json::object();
+  }
+
+  Json advance(int64_t to) {
+    Json chunks = Json::array();
+    meter_.joules();
+    for (const Sweep::Chunk& c : sweep_->advance(to)) {
+      chunks.push_back({{"from", c.from}, {"to", c.to}, {"seconds", c.seconds}});
+      context_ = c.to;
+    }
+    return with_memory(batch_ * StatePool::bytes_for(runner_->layout(), context_, runner_options_.chunk),
+                       {{"chunks", chunks}, {"joules", meter_.joules()}});
+  }
+
+  Json decode(int64_t sequences, int64_t tokens) {
+    meter_.joules();
+    const DecodeTimes times = sweep_->decode(sequences, tokens);
+    return with_memory(decode_state_bytes(runner_->layout(), sequences, context_, tokens, runner_options_.chunk),
+                       {{"steps", times.steps}, {"layers", times.layers}, {"joules", meter_.joules()}});
+  }
+
+  Json with_memory(int64_t state, Json result) {
+    predicted_ = std::max(predicted_, need_.weights + need_.work + state);
+    result["predicted_bytes"] = predicted_;
+    result["peak_bytes"] = peak_memory();
+    return result;
+  }
+
+  ModelOptions options_;
+  TalkOptions talk_;
+  RunnerOptions runner_options_;
+  std::unique_ptr<OpenModel> open_;
+  std::unique_ptr<Runner> runner_;
+  std::optional<Sweep> sweep_;
+  EnergyMeter meter_;
+  Fit need_;
+  int64_t generate_ = 0, batch_ = 1, context_ = 0, predicted_ = 0;
+};
+
+[[noreturn]] void serve(int fd, const ModelOptions& options, const TalkOptions& talk) {
+  int code = 0;
+  try {
+    Measurer measurer(options, talk);
+    std::string buffer, line;
+    bool on = true;
+    while (on && receive_line(fd, buffer, line, [] {})) {
+      Json answer;
+      try {
+        answer = measurer.answer(Json::parse(line));
+      } catch (const Error& error) {
+        answer = {{"error", error.what()}, {"kind", static_cast<int>(error.kind())}};
+      } catch (const std::bad_alloc&) {
+        answer = {{"error", options.model + ": the system refuses more memory"}, {"kind", 4}};
+      } catch (const std::exception& error) {
+        answer = {{"error", error.what()}, {"kind", 1}};
+      }
+      on = send_line(fd, dump_json(answer) + "\n");
+    }
+  } catch (...) {
+    code = 1;
+  }
+  std::_Exit(code);
+}
+
+}  // namespace
+
+AuditWorker::AuditWorker(const ModelOptions& options, const TalkOptions& talk) : model_(options.model) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    fail(ErrorKind::kFailed, "audit: no pipe to a process: {}", std::strerror(errno));
+  std::cout.flush();
+  const pid_t parent = getpid();
+  process_ = fork();
+  if (process_ < 0) {
+    const int error = errno;
+    close(ends[0]);
+    close(ends[1]);
+    fail(error == ENOMEM ? ErrorKind::kMemory : ErrorKind::kFailed, "audit: no process for {}: {}", model_,
+         std::strerror(error));
+  }
+  if (process_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setpgid(0, 0);  // Ctrl-C goes to the parent, which hands it on once
+    if (getppid() != parent) std::_Exit(1);
+    close(ends[0]);
+    serve(ends[1], options, talk);
+  }
+  close(ends[1]);
+  fd_ = ends[0];
+}
+
+AuditWorker::~AuditWorker() {
+  close(fd_);
+  kill(process_, SIGKILL);  // it may be in the middle of a long step
+  while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+Json AuditWorker::ask(const Json& request) {
+  std::string line;
+  const auto hand_on = [&] {
+    if (interrupted() && !told_) told_ = kill(process_, SIGTERM) == 0;
+  };
+  if (!send_line(fd_, dump_json(request) + "\n") || !receive_line(fd_, buffer_, line, hand_on)) {
+    int status = 0;
+    kill(process_, SIGKILL);
+    const bool known = waitpid(process_, &status, WNOHANG) == process_ && WIFSIGNALED(status);
+    fail(ErrorKind::kFailed, "{}: the process that measures it ended{}", model_,
+         known && WTERMSIG(status) == SIGKILL ? ": killed, perhaps for want of memory" : "");
+  }
+  Json answer = Json::parse(line);
+  if (answer.contains("error")) throw Error(static_cast<ErrorKind>(answer["kind"].get<int>()), answer["error"]);
+  return answer;
+}
+
+}  // namespace godwit

@@ -1,0 +1,133 @@
+// godwit audit from outside.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/program.h"
+
+namespace godwit {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+class AuditCommand : public Commands {
+ protected:
+  std::string tiny(const std::string& name) const {
+    return std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tiny/" + name;
+  }
+  std::string report() const { return (folder_ / "report.json").string(); }
+};
+
+TEST_F(AuditCommand, TwoModelsSideBySide) {
+  const Result r = run("audit " + tiny_ + " " + tiny("gemma3-window") + " --budget 3s --batch 1,2 -q -o " + report());
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(r.err, "");
+  for (const char* part : {"A  llama-plain-gqa", "B  gemma3-window", "break-even", "growth", "chat 1000/250",
+                           "does not fit: needs 1250 tokens", "context"})
+    EXPECT_THAT(r.out, HasSubstr(part));
+  const json report_json = json::parse(slurp(report()));
+  EXPECT_EQ(report_json["schema"], "godwit.audit/1");
+  EXPECT_EQ(report_json["complete"], true);
+  EXPECT_EQ(report_json["models"].size(), 2U);
+  EXPECT_EQ(report_json["models"][0]["anatomy"]["architecture"], "llama");
+  // The default sweep ends at the context less what is decoded there: 128 - 20.
+  EXPECT_EQ(report_json["figures"]["points"].back()["context"], 108);
+  const Result v = run("audit --verify " + report());
+  EXPECT_EQ(v.code, 0) << v.err;
+  // Its JSON can be had on stdout as well.
+  const Result on_stdout = run("audit " + tiny_ + " --budget 0.5s --json -q");
+  EXPECT_EQ(on_stdout.code, 0) << on_stdout.err;
+  EXPECT_EQ(json::parse(on_stdout.out)["schema"], "godwit.audit/1");
+}
+
+TEST_F(AuditCommand, AChangedReportIsExit6) {
+  ASSERT_EQ(run("audit " + tiny_ + " --budget 0.5s -q -o " + report()).code, 0);
+  std::string text = slurp(report());
+  const size_t at = text.find("\"seconds\":[") + 16;
+  text[at] = text[at] == '1' ? '2' : '1';
+  std::ofstream(report(), std::ios::binary) << text;
+  const Result r = run("audit --verify " + report());
+  EXPECT_EQ(r.code, 6);
+  EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << r.err;
+  std::ofstream(report()) << "{}";
+  EXPECT_EQ(run("audit --verify " + report()).code, 3);
+  EXPECT_EQ(run("audit --verify " + (folder_ / "absent").string()).code, 3);
+}
+
+TEST_F(AuditCommand, BareConfigurationsWithRandomWeights) {
+  const Result r = run("audit " + tiny_ + "/config.json --random 1 --budget 0.5s --json -q");
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_GT(json::parse(r.out)["samples"].size(), 4U);
+}
+
+TEST_F(AuditCommand, WhatCannotBeAudited) {
+  const std::string toml = (folder_ / "m.toml").string();
+  std::ofstream(toml) << "price = nan\n";
+  const std::tuple<std::string, int, std::string> cases[] = {
+      {"audit", 2, "no model"},
+      {"audit " + tiny_ + " --budget soon", 2, "--budget"},
+      {"audit " + tiny_ + " --budget -5s", 2, "--budget"},
+      {"audit " + tiny_ + " --budget nan", 2, "--budget"},
+      {"audit " + tiny_ + " --batch 0", 2, "--batch"},
+      {"audit " + tiny_ + " --contexts 1,x", 2, "--contexts"},
+      {"audit " + tiny_ + " --contexts 4096,8192 -q", 2, "none of the contexts"},
+      {"audit " + tiny_ + " -n 1", 2, "1"},
+      {"audit " + tiny_ + " --machine " + toml, 3, "price"},
+      {"audit " + tiny_ + " --machine " + toml + ".absent", 3, "absent"},
+      {"audit " + tiny_ + " " + tiny_ + "-absent", 3, "absent"},
+      {"audit " + tiny_ + "/config.json --random 1 --memory 1KiB", 4, "config.json"},
+      {"audit " + tiny_ + " --budget 0.2s -o " + (folder_ / "none" / "r.json").string(), 1, "none"},
+      {"audit " + tiny_ + " --verify x", 2, "--verify"},
+  };
+  for (const auto& [arguments, code, hint] : cases) {
+    const Result r = run(arguments);
+    EXPECT_EQ(r.code, code) << arguments << "\n" << r.err;
+    EXPECT_THAT(r.err, HasSubstr(hint)) << arguments;
+    EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << arguments << "\n" << r.err;
+    EXPECT_EQ(r.out, "") << arguments;
+  }
+}
+
+TEST_F(AuditCommand, ContextsBeyondTheModelsAreSaidNotMeasured) {
+  const Result r = run("audit " + tiny_ + " --contexts 16,32,4096 --budget 0.5s --json");
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("context 4096"));
+  const json report_json = json::parse(r.out);
+  EXPECT_THAT(report_json["models"][0]["left_out"].dump(), HasSubstr("4096"));
+  for (const json& p : report_json["figures"]["points"]) EXPECT_LE(p["context"], 32);
+}
+
+// Ctrl-C at random moments: exit 130, and a report of what was measured until then, which verifies.
+TEST_F(AuditCommand, AnInterruptKeepsWhatWasMeasured) {
+  const std::string config = (folder_ / "config.json").string();
+  std::ofstream(config) << R"({"architectures":["LlamaForCausalLM"],"vocab_size":500,"hidden_size":128,
+      "intermediate_size":256,"num_hidden_layers":4,"num_attention_heads":4,"max_position_embeddings":8192})";
+  const std::string audit = std::string(GODWIT_BINARY) + " audit " + config + " --random 1 --budget 60s -q";
+  size_t with_samples = 0;
+  for (int i = 0; i < 10; ++i) {
+    fs::remove(report());
+    const int wait_ms = 30 + 137 * i;
+    const Result r = execute(
+        "timeout --signal=INT --foreground " + std::to_string(wait_ms / 1000.0) + " " + audit + " -o " + report(),
+        " </dev/null");
+    ASSERT_EQ(r.code, 124) << r.err;  // timeout's own: the program ended by itself after the signal
+    EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << r.err;
+    EXPECT_THAT(r.err, HasSubstr("interrupted"));
+    EXPECT_LT(r.seconds, 20);
+    ASSERT_TRUE(fs::exists(report())) << wait_ms;
+    const json report_json = json::parse(slurp(report()));
+    EXPECT_EQ(report_json["complete"], false);
+    with_samples += report_json["samples"].empty() ? 0 : 1;
+    EXPECT_EQ(run("audit --verify " + report()).code, 0);
+  }
+  EXPECT_GE(with_samples, 5U);
+  const Result r = execute("timeout --signal=INT --foreground --preserve-status 1 " + audit, " </dev/null");
+  EXPECT_EQ(r.code, 130);
+}
+
+}  // namespace
+}  // namespace godwit
