@@ -327,7 +327,8 @@ class Figures {
 
   Json cost() const {
     Json list = Json::array();
-    for (const auto& [key, draws] : costs_) {
+    for (const auto& entry : costs_) {
+      const Key key = entry.first;  // a name that closures may use
       const Rounds& rounds = rounds_.at(key);
       const bool metered = rounds.metered_s > 0;
       const double watts = metered ? rounds.joules / rounds.metered_s : report_.profile.watts_busy;
@@ -466,7 +467,9 @@ class Figures {
   // Of a prompt of n tokens, and of an answer of n tokens, by n.
   Json growth() const {
     Json list = Json::array();
-    for (const auto& [key, draws] : costs_) {
+    for (const auto& entry : costs_) {
+      const Key key = entry.first;
+      const std::vector<Costs>& draws = entry.second;
       const auto row = [&](const char* metric, const std::function<Curve(const Costs&)>& curve) {
         Json result{{"model", name(key.model)}, {"batch", key.batch}, {"metric", metric}};
         const Curve central = curve(draws[0]);
@@ -546,7 +549,9 @@ double predicted_prefill_s(const AuditedModel& model, const Limits& limits, int6
     }
   }
   // The head: the products that a decoding step has beyond the layers'.
-  for (const auto& [op, cost] : decode.ops) {
+  for (const auto& entry : decode.ops) {
+    const std::string& op = entry.first;
+    const OpCost& cost = entry.second;
     if (!is_product(op)) continue;
     const auto layers = a.token.ops.find(op);
     const auto own = [&](What what, double times) {

