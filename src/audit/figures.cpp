@@ -32,19 +32,61 @@ struct Key {
 struct Rounds {
   struct Piece {
     int64_t to = 0;
-    std::vector<double> seconds;
+    std::map<int64_t, double> seconds;  // by round
   };
   std::map<int64_t, Piece> prefill;  // by where the step begins
   std::map<int64_t, std::vector<double>> decode, layers;
-  // Each value over the median of its context, of all contexts that have several: how rounds differ.
+  // Each value over the median of its context, of all contexts that have several: how rounds differ. Of prompts, whole
+  // ones: what slows a round slows many of its steps.
   std::vector<double> prefill_noise, decode_noise, layers_noise;
   double joules = 0, metered_s = 0;
+
+  /// Rounds that absorbed all of a prompt of so many tokens.
+  size_t n_prefill(double tokens) const {
+    size_t n = SIZE_MAX;
+    for (const auto& [from, piece] : prefill)
+      if (static_cast<double>(from) < tokens) n = std::min(n, piece.seconds.size());
+    return n == SIZE_MAX ? 0 : n;
+  }
+  /// Fewest rounds of the contexts at which decoding was measured, from the last up to `from` to the first from `to`
+  /// on.
+  size_t n_decode(double from, double to) const {
+    size_t n = SIZE_MAX, below = 0;
+    for (const auto& [context, values] : decode) {
+      const auto at = static_cast<double>(context);
+      if (at <= from) below = values.size();
+      if (at > from && at < to) n = std::min(n, values.size());
+      if (at >= to) return std::min({n, values.size(), below == 0 ? SIZE_MAX : below});
+    }
+    return n == SIZE_MAX ? below : std::min(n, below == 0 ? SIZE_MAX : below);
+  }
 };
+
+std::vector<double> values_of(const std::map<int64_t, double>& by_round) {
+  std::vector<double> values;
+  for (const auto& [round, value] : by_round) values.push_back(value);
+  return values;
+}
 
 void add_noise(const std::vector<double>& values, std::vector<double>& noise) {
   if (values.size() < 2) return;
   const double middle = median(values);
   for (double value : values) noise.push_back(value / middle);
+}
+
+// Of prompts that end where decoding was measured, or at the last step: rounds that absorbed all of one.
+void add_prompt_noise(Rounds& rounds) {
+  std::map<int64_t, double> sums;  // by round, of the rounds that have every step so far
+  for (auto at = rounds.prefill.begin(); at != rounds.prefill.end(); ++at) {
+    std::map<int64_t, double> longer;
+    for (const auto& [round, seconds] : at->second.seconds) {
+      const bool first = at == rounds.prefill.begin();
+      if (first || sums.contains(round)) longer[round] = seconds + (first ? 0 : sums[round]);
+    }
+    sums = std::move(longer);
+    if (rounds.decode.contains(at->second.to) || std::next(at) == rounds.prefill.end())
+      add_noise(values_of(sums), rounds.prefill_noise);
+  }
 }
 
 Rounds rounds_of(const Report& report, Key key) {
@@ -55,7 +97,7 @@ Rounds rounds_of(const Report& report, Key key) {
     for (double t : s.seconds) sum += t;
     if (s.kind == Sample::Kind::kPrefill) {
       rounds.prefill[s.from].to = s.to;
-      rounds.prefill[s.from].seconds.push_back(sum);
+      rounds.prefill[s.from].seconds[s.round] = sum;
     } else {
       (s.kind == Sample::Kind::kDecode ? rounds.decode : rounds.layers)[s.from].push_back(median(s.seconds));
     }
@@ -64,24 +106,24 @@ Rounds rounds_of(const Report& report, Key key) {
       rounds.metered_s += sum;
     }
   }
-  for (const auto& [from, piece] : rounds.prefill) add_noise(piece.seconds, rounds.prefill_noise);
+  add_prompt_noise(rounds);
   for (const auto& [context, values] : rounds.decode) add_noise(values, rounds.decode_noise);
   for (const auto& [context, values] : rounds.layers) add_noise(values, rounds.layers_noise);
   return rounds;
 }
 
-// The median of the rounds, or what it might as well have been: as many rounds, each off by a noise drawn from all.
-double drawn(const std::vector<double>& values, const std::vector<double>& noise, Key key, int64_t place, uint64_t kind,
-             uint64_t draw) {
-  if (draw == 0 || noise.empty()) return median(values);
+// By how much the median of n rounds might as well be off, for things of one kind at one place.
+double drawn(size_t n, const std::vector<double>& noise, Key key, int64_t place, uint64_t kind, uint64_t draw) {
+  if (draw == 0 || noise.empty()) return 1;
   const uint64_t seed =
       (static_cast<uint64_t>(place) * 8 + kind) * 65536 + key.model * 256 + static_cast<uint64_t>(key.batch);
-  return median(values) * resampled_median(noise, values.size(), seed, draw);
+  return resampled_median(noise, n, seed, draw);
 }
 
 Costs costs_of(const Rounds& rounds, Key key, uint64_t draw) {
   Costs costs;
   double at = 0, sum = 0;
+  size_t n = SIZE_MAX;
   for (const auto& [from, piece] : rounds.prefill) {
     if (static_cast<double>(from) != at) break;  // a gap: what comes after has no beginning
     if (from == 0) {
@@ -89,18 +131,22 @@ Costs costs_of(const Rounds& rounds, Key key, uint64_t draw) {
       costs.prefill.y.push_back(0);
     }
     at = static_cast<double>(piece.to);
-    sum += drawn(piece.seconds, rounds.prefill_noise, key, from, 0, draw);
+    n = std::min(n, piece.seconds.size());
+    sum += median(values_of(piece.seconds));
+    // Prompts of like length are off alike.
+    const int64_t octave = std::ilogb(at);
     costs.prefill.x.push_back(at);
-    costs.prefill.y.push_back(sum);
+    costs.prefill.y.push_back(sum * drawn(n, rounds.prefill_noise, key, octave, 0, draw));
   }
   std::vector<double> heads;
   for (const auto& [context, values] : rounds.decode) {
     costs.decode.x.push_back(static_cast<double>(context));
-    costs.decode.y.push_back(drawn(values, rounds.decode_noise, key, context, 1, draw));
+    costs.decode.y.push_back(median(values) * drawn(values.size(), rounds.decode_noise, key, context, 1, draw));
     const auto layers = rounds.layers.find(context);
-    if (layers != rounds.layers.end())
-      heads.push_back(
-          std::max(0.0, costs.decode.y.back() - drawn(layers->second, rounds.layers_noise, key, context, 2, draw)));
+    if (layers == rounds.layers.end()) continue;
+    const double without =
+        median(layers->second) * drawn(layers->second.size(), rounds.layers_noise, key, context, 2, draw);
+    heads.push_back(std::max(0.0, costs.decode.y.back() - without));
   }
   if (heads.empty()) return costs;  // without a step that decodes, nothing is known of logits
   const double head = median(heads);
@@ -159,17 +205,20 @@ class Figures {
   const Anatomy& anatomy_of(size_t model) const { return report_.models[model].anatomy; }
   const std::string& name(size_t model) const { return report_.models[model].name; }
 
-  /// A figure of the measured curves: of the medians, with the interval that 95 % of the draws lie in.
+  /// A figure of the measured curves: of the medians, with the interval that 95 % of the draws lie in; none where all
+  /// is of one round. n: the fewest rounds of what it was made of.
   Json figure(Key key, const Value& value, const char* unit, size_t n, const char* method) const {
     const std::vector<Costs>& draws = costs_.at(key);
+    Json result{{"value", value(draws[0])}, {"low", nullptr}, {"high", nullptr}, {"n", n}, {"unit", unit},
+                {"method", method}};
     std::vector<double> values;
     for (size_t draw = 1; draw < draws.size(); ++draw) values.push_back(value(draws[draw]));
-    return {{"value", value(draws[0])},
-            {"low", quantile(values, 0.025)},
-            {"high", quantile(values, 0.975)},
-            {"n", n},
-            {"unit", unit},
-            {"method", method}};
+    const double low = quantile(values, 0.025), high = quantile(values, 0.975);
+    if (n > 1 || low < high) {
+      result["low"] = low;
+      result["high"] = high;
+    }
+    return result;
   }
   static Json plain(double value, const char* unit, const char* method) {
     return {{"value", value}, {"unit", unit}, {"method", method}};
@@ -202,11 +251,11 @@ class Figures {
     Json list = Json::array();
     for (size_t m = 0; m < report_.models.size(); ++m) {
       const Anatomy& a = anatomy_of(m);
-      const StepCost& decode = a.batches.begin()->second.decode;
-      const StepCost& chunk = a.batches.begin()->second.chunk;
+      const auto& [n, one] = *a.batches.begin();  // the fewest sequences: one
+      const StepCost &decode = one.decode, &chunk = one.chunk;
       Json decode_flops = Json::array(), decode_bytes = Json::array(), prefill_flops = Json::array(),
            prefill_bytes = Json::array();
-      const auto rows = static_cast<double>(decode.rows);
+      const auto rows = static_cast<double>(n);
       for (int64_t knot : decode.knots) {
         const auto at = static_cast<double>(knot);
         decode_flops.push_back({knot, decode.total(What::kFlops, at) / rows});
@@ -288,13 +337,13 @@ class Figures {
     for (const auto& [key, draws] : costs_) {
       const auto batch = static_cast<double>(key.batch);
       for (double c : draws[0].decode.x) {
-        const size_t n = rounds_.at(key).decode.at(static_cast<int64_t>(c)).size();
+        const size_t n = rounds_.at(key).n_decode(c, c), n_prompt = rounds_.at(key).n_prefill(c);
         Json point{{"model", name(key.model)}, {"batch", key.batch}, {"context", c}};
         if (draws[0].first_token.covers(c)) {
           point["first_token"] = figure(
-              key, [&](const Costs& x) { return x.first_token(c); }, "s", n, "measured");
+              key, [&](const Costs& x) { return x.first_token(c); }, "s", n_prompt, "measured");
           point["prefill"] = figure(
-              key, [&](const Costs& x) { return batch * c / x.prefill(c); }, "tok/s", n, "measured");
+              key, [&](const Costs& x) { return batch * c / x.prefill(c); }, "tok/s", n_prompt, "measured");
           point["prefill_limit"] = prefill_share(key, c);
           point["first_token_predicted"] =
               plain(predicted_prefill_s(report_.models[key.model], report_.limits, key.batch, c), "s", "derived");
@@ -318,11 +367,14 @@ class Figures {
     if (w.in + w.out > most) return fmt::format("does not fit: needs {} tokens, the context is {}", w.in + w.out, most);
     const Costs& c = costs_.at(key)[0];
     const auto in = static_cast<double>(w.in), end = static_cast<double>(w.in + w.out);
-    const auto last = [](const Curve& curve) { return curve.empty() ? 0.0 : curve.x.back(); };
+    const auto measured = [](const Curve& curve) {
+      return curve.empty() ? std::string("nothing was")
+                           : fmt::format("measured from {} to {}", curve.x.front(), curve.x.back());
+    };
     if (!c.first_token.covers(in))
-      return fmt::format("not measured: needs the first token after {}, measured to {}", w.in, last(c.first_token));
+      return fmt::format("not measured: needs the first token after {}; {}", w.in, measured(c.first_token));
     if (c.decode.covers(in) && c.decode.covers(end)) return "";
-    return fmt::format("not measured: needs contexts to {}, measured to {}", w.in + w.out, last(c.decode));
+    return fmt::format("not measured: needs contexts from {} to {}; {}", w.in, w.in + w.out, measured(c.decode));
   }
 
   Json cost() const {
@@ -345,21 +397,22 @@ class Figures {
         // Seconds of the machine that one request takes.
         const Value in_s = [=](const Costs& c) { return c.first_token(in) / batch; };
         const Value out_s = [=](const Costs& c) { return c.decode.integral(in, in + out) / batch; };
-        const size_t n = rounds.decode.begin()->second.size();  // where it is covered, it was measured
+        const size_t n_in = rounds.n_prefill(in), n_out = rounds.n_decode(in, in + out), n_all = std::min(n_in, n_out);
         const std::string& money = report_.profile.currency;
-        const auto row_figure = [&](const Value& value, const char* unit, const char* method) {
+        const auto row_figure = [&](const Value& value, size_t n, const char* unit, const char* method) {
           return figure(key, value, unit, n, method);
         };
         row["currency"] = money;
-        row["seconds_in"] = row_figure(in_s, "s", "measured");
-        row["seconds_out"] = row_figure(out_s, "s", "measured");
-        row["per_million_in"] = row_figure([&](const Costs& c) { return 1e6 * per_s * in_s(c) / in; },
-                                           "currency per million tokens", "derived");
-        row["per_million_out"] = row_figure([&](const Costs& c) { return 1e6 * per_s * out_s(c) / out; },
-                                            "currency per million tokens", "derived");
+        row["seconds_in"] = row_figure(in_s, n_in, "s", "measured");
+        row["seconds_out"] = row_figure(out_s, n_out, "s", "measured");
+        const char* per_million = "currency per million tokens";
+        row["per_million_in"] =
+            row_figure([&](const Costs& c) { return 1e6 * per_s * in_s(c) / in; }, n_in, per_million, "derived");
+        row["per_million_out"] =
+            row_figure([&](const Costs& c) { return 1e6 * per_s * out_s(c) / out; }, n_out, per_million, "derived");
         row["per_request"] =
-            row_figure([&](const Costs& c) { return per_s * (in_s(c) + out_s(c)); }, "currency", "derived");
-        row["energy"] = row_figure([&](const Costs& c) { return watts * (in_s(c) + out_s(c)); }, "J",
+            row_figure([&](const Costs& c) { return per_s * (in_s(c) + out_s(c)); }, n_all, "currency", "derived");
+        row["energy"] = row_figure([&](const Costs& c) { return watts * (in_s(c) + out_s(c)); }, n_all, "J",
                                    metered ? "measured" : "assumed");
         list.push_back(row);
       }
@@ -390,8 +443,11 @@ class Figures {
     const Curve &at_a = all_a[0].*curve, &at_b = all_b[0].*curve;
     const auto range = common(at_a, at_b);
     if (!range) return {{"state", "undetermined"}, {"why", "too few contexts were measured"}};
-    if (rounds_.at({a, batch}).decode_noise.empty() || rounds_.at({b, batch}).decode_noise.empty())
-      return {{"state", "undetermined"}, {"why", "one round does not show how rounds differ"}};
+    for (size_t model : {a, b}) {
+      const Rounds& rounds = rounds_.at({model, batch});
+      if ((curve == &Costs::decode ? rounds.decode_noise : rounds.prefill_noise).empty())
+        return {{"state", "undetermined"}, {"why", "one round does not show how rounds differ"}};
+    }
     Json result{{"state", "undetermined"}, {"from", range->first}, {"to", range->second}};
     std::vector<double> places;
     size_t none = 0, one = 0;
@@ -476,9 +532,12 @@ class Figures {
         if (central.x.size() < 3) {
           result["not"] = "fewer than three contexts were measured";
         } else {
+          const double last = central.x.back();
+          const Rounds& rounds = rounds_.at(key);
+          const size_t n = std::string_view(metric) == "answer" ? rounds.n_decode(rounds.decode.begin()->first, last)
+                                                                : rounds.n_prefill(last);
           result["exponent"] = figure(
-              key, [&](const Costs& c) { return growth_exponent(curve(c)); }, "",
-              rounds_.at(key).decode.begin()->second.size(), "measured");
+              key, [&](const Costs& c) { return growth_exponent(curve(c)); }, "", n, "measured");
           result["from"] = central.x.front();
           result["to"] = central.x.back();
         }
@@ -528,27 +587,33 @@ double predicted_decode_s(const AuditedModel& model, const Limits& limits, int64
   return sum;
 }
 
-double predicted_prefill_s(const AuditedModel& model, const Limits& limits, int64_t batch, double context) {
+namespace {
+
+// A step that takes each sequence from one context to another.
+double predicted_chunk_s(const AuditedModel& model, const Limits& limits, int64_t batch, double from, double to) {
   const Anatomy& a = model.anatomy;
-  const StepCost &chunk = a.batches.at(batch).chunk, &decode = a.batches.at(batch).decode;
-  const auto rows = static_cast<double>(batch);
-  const double step = static_cast<double>(chunk.tokens / chunk.rows);
+  const StepCost& chunk = a.batches.at(batch).chunk;
+  const double start = std::min(from, static_cast<double>(chunk.knots.back()));
+  const double tokens = (to - from) * static_cast<double>(batch);
   double sum = 0;
-  for (double from = 0; from < context; from += step) {
-    const double to = std::min(context, from + step), start = std::min(from, static_cast<double>(chunk.knots.back()));
-    const auto tokens = static_cast<int64_t>((to - from) * rows);
-    for (const auto& [op, cost] : chunk.ops) {
-      const double bytes = chunk.at(cost, What::kWeightBytes, start) + chunk.at(cost, What::kStateBytes, start);
-      const auto token = a.token.ops.find(op);
-      double flops = 0;
-      if (token != a.token.ops.end())
-        flops = 0.5 * (to - from) * rows *
-                (a.token.at(token->second, What::kFlops, from) +
-                 a.token.at(token->second, What::kFlops, std::max(from, to - 1)));
-      sum += op_seconds(op, flops, bytes, cost.calls, tokens, model, limits);
-    }
+  for (const auto& [op, cost] : chunk.ops) {
+    const double bytes = chunk.at(cost, What::kWeightBytes, start) + chunk.at(cost, What::kStateBytes, start);
+    const auto token = a.token.ops.find(op);
+    double flops = 0;
+    if (token != a.token.ops.end())
+      flops = 0.5 * tokens *
+              (a.token.at(token->second, What::kFlops, from) +
+               a.token.at(token->second, What::kFlops, std::max(from, to - 1)));
+    sum += op_seconds(op, flops, bytes, cost.calls, std::max<int64_t>(1, static_cast<int64_t>(tokens)), model, limits);
   }
-  // The head: the products that a decoding step has beyond the layers'.
+  return sum;
+}
+
+// The products that a decoding step has beyond the layers'.
+double predicted_head_s(const AuditedModel& model, const Limits& limits, int64_t batch) {
+  const Anatomy& a = model.anatomy;
+  const StepCost& decode = a.batches.at(batch).decode;
+  double sum = 0;
   for (const auto& entry : decode.ops) {
     const std::string& op = entry.first;
     const OpCost& cost = entry.second;
@@ -558,20 +623,39 @@ double predicted_prefill_s(const AuditedModel& model, const Limits& limits, int6
       const double without = layers == a.token.ops.end() ? 0 : a.token.at(layers->second, what, 0);
       return std::max(0.0, decode.at(cost, what, 0) - without * times);
     };
-    sum += op_seconds(op, own(What::kFlops, rows), own(What::kWeightBytes, 1), 1, batch, model, limits);
+    sum += op_seconds(op, own(What::kFlops, static_cast<double>(batch)), own(What::kWeightBytes, 1), 1, batch, model,
+                      limits);
   }
+  return sum;
+}
+
+double chunk_step(const AuditedModel& model, int64_t batch) {
+  const StepCost& chunk = model.anatomy.batches.at(batch).chunk;
+  return static_cast<double>(chunk.tokens / chunk.rows);
+}
+
+}  // namespace
+
+double predicted_prefill_s(const AuditedModel& model, const Limits& limits, int64_t batch, double context) {
+  const double step = chunk_step(model, batch);
+  double sum = predicted_head_s(model, limits, batch);
+  for (double from = 0; from < context; from += step)
+    sum += predicted_chunk_s(model, limits, batch, from, std::min(context, from + step));
   return sum;
 }
 
 Costs predicted_costs(const AuditedModel& model, const Limits& limits, int64_t batch, double most) {
   Costs costs;
+  const double step = chunk_step(model, batch), head = predicted_head_s(model, limits, batch);
+  double whole = 0, from = 0;  // seconds of whole chunks, and where they end
   for (int i = 0; i <= kGrid; ++i) {
     const double at = i == kGrid ? most : std::exp(std::log(most) * i / kGrid);
     if (!costs.decode.empty() && at <= costs.decode.x.back()) continue;
+    for (; from + step < at; from += step) whole += predicted_chunk_s(model, limits, batch, from, from + step);
     costs.decode.x.push_back(at);
     costs.decode.y.push_back(predicted_decode_s(model, limits, batch, at));
     costs.first_token.x.push_back(at);
-    costs.first_token.y.push_back(predicted_prefill_s(model, limits, batch, at));
+    costs.first_token.y.push_back(whole + predicted_chunk_s(model, limits, batch, from, at) + head);
   }
   costs.prefill = costs.first_token;
   return costs;

@@ -16,18 +16,17 @@ constexpr uint64_t kMostBytes = 1 << 16;
 
 struct Number {
   double MachineProfile::*field;
-  double most;  // more is a slip of the pen
-  bool zero;    // whether it may be zero
+  double least, most;  // beyond these it is a slip of the pen
 };
 
 const std::map<std::string, Number, std::less<>>& numbers() {
   static const std::map<std::string, Number, std::less<>> all{
-      {"price", {&MachineProfile::price, 1e12, false}},
-      {"life_years", {&MachineProfile::life_years, 100, false}},
-      {"power_price", {&MachineProfile::power_price, 1e6, true}},
-      {"watts_idle", {&MachineProfile::watts_idle, 1e6, true}},
-      {"watts_busy", {&MachineProfile::watts_busy, 1e6, false}},
-      {"utilisation", {&MachineProfile::utilisation, 1, false}},
+      {"price", {&MachineProfile::price, 1e-6, 1e12}},
+      {"life_years", {&MachineProfile::life_years, 0.01, 100}},
+      {"power_price", {&MachineProfile::power_price, 0, 1e6}},
+      {"watts_idle", {&MachineProfile::watts_idle, 0, 1e6}},
+      {"watts_busy", {&MachineProfile::watts_busy, 0.001, 1e6}},
+      {"utilisation", {&MachineProfile::utilisation, 0.001, 1}},
   };
   return all;
 }
@@ -72,9 +71,9 @@ MachineProfile read_machine_profile(const std::string& path) {
     const auto value = node.value<double>();
     const Number& number = found->second;
     if (!node.is_number() || !value) invalid("{}: line {}: {}: expected a number", shown, line, key);
-    if (!(std::isfinite(*value) && (*value > 0 || (number.zero && *value == 0)) && *value <= number.most))
-      invalid("{}: line {}: {} = {}: expected a number {} 0, at most {}", shown, line, key, *value,
-              number.zero ? "from" : "above", number.most);
+    if (!(*value >= number.least && *value <= number.most))  // false for NaN
+      invalid("{}: line {}: {} = {}: expected a number from {} to {}", shown, line, key, *value, number.least,
+              number.most);
     profile.*number.field = *value;
   }
   if (profile.watts_idle > profile.watts_busy)

@@ -11,6 +11,8 @@
 
 namespace godwit {
 
+inline constexpr size_t kMostAudited = 26;  // models in a report: each gets a letter
+
 /// The machine's limits, measured in the same run.
 struct Limits {
   double read_bytes_per_s = 0, f32_ops_per_s = 0, int8_ops_per_s = 0;

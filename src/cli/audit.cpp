@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <filesystem>
 #include <iostream>
 #include <numeric>
 #include <set>
@@ -28,7 +29,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kDefaultMost = 8192;  // tokens of the default sweep
 constexpr int64_t kMostRounds = 10;
-constexpr uint64_t kMostReportBytes = uint64_t{1} << 30;
+constexpr uint64_t kMostReportBytes = uint64_t{1} << 26;
+constexpr std::string_view kReportStart = R"({"schema":"godwit.audit/1")";
 
 struct AuditOptions {
   std::vector<std::string> models;
@@ -85,23 +87,27 @@ class Audit {
     report_.level = level_name(cpu_level());
     report_.budget_s = parse_budget(o.budget);
     if (!o.machine.empty()) report_.profile = read_machine_profile(o.machine);
-    batches_ = parse_integers(o.batch, "--batch", 1, 256);
+    batches_ = parse_integers(o.batch, "--batch", 1, 64);
     std::sort(batches_.begin(), batches_.end());
     batches_.erase(std::unique(batches_.begin(), batches_.end()), batches_.end());
     contexts_ = o.contexts.empty() ? default_contexts() : parse_integers(o.contexts, "--contexts", 1, int64_t{1} << 30);
     std::sort(contexts_.begin(), contexts_.end());
   }
 
-  /// Returns the report; report_.complete says whether it was interrupted.
-  const Report& run() {
+  /// Returns the report; report_.complete says whether it came to its end. `failure`: why it did not, if something was
+  /// measured before.
+  const Report& run(std::optional<Error>& failure) {
     try {
       open();
       load();
       say_plan();
       measure();
     } catch (const Interrupted&) {
+    } catch (const Error& error) {
+      if (report_.samples.empty()) throw;
+      failure = error;
     }
-    report_.complete = !interrupted();
+    report_.complete = !interrupted() && !failure;
     for (size_t m = 0; m < report_.models.size(); ++m) say_what_was_left(m);
     return report_;
   }
@@ -263,7 +269,8 @@ class Audit {
     // part: its contexts are the ones that break-evens are about.
     for (int64_t sequences : passes) {
       const double end = (sequences == 1 ? 0.65 : 0.8) * report_.budget_s;
-      round_over(0, sequences, [&](double estimate, size_t i) { return i < 2 || spent() + estimate <= end; });
+      round_over(0, sequences,
+                 [&](double estimate, size_t i) { return (sequences == 1 && i < 2) || spent() + estimate <= end; });
     }
     for (int64_t round = 1; round < kMostRounds; ++round) {
       bool any = false;
@@ -398,22 +405,39 @@ void verify(const std::string& path) {
                            printable_path(path), report.samples.size());
 }
 
+/// Throws Error unless a report can be written there: over nothing but another report.
+void check_output(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path, error) > 0) {
+    std::string start(kReportStart.size(), ' ');
+    InputFile(path).read_at(
+        0, std::as_writable_bytes(std::span(start).first(std::min<size_t>(start.size(), InputFile(path).size()))));
+    if (start != kReportStart)
+      fail(ErrorKind::kUsage, "-o {}: exists and is no audit report; name another file", printable_path(path));
+  }
+  OutputFile probe(path);  // is removed at once
+}
+
 void audit_command(const AuditOptions& o) {
   if (!o.verify.empty()) {
-    if (!o.models.empty()) fail(ErrorKind::kUsage, "audit --verify takes no model");
+    if (!o.models.empty() || !o.output.empty()) fail(ErrorKind::kUsage, "audit --verify takes no model and no -o");
     return verify(o.verify);
   }
   if (o.models.empty()) fail(ErrorKind::kUsage, "audit: no model; expected one or more, or --verify FILE");
-  std::optional<OutputFile> file;  // before anything is measured: it may not be writable
-  if (!o.output.empty()) file.emplace(o.output);
-  const std::string text = report_text(Audit(o).run());
-  if (file) {
-    file->write(text);
-    file->commit();
+  if (o.models.size() > kMostAudited)
+    fail(ErrorKind::kUsage, "audit: {} models, expected at most {}", o.models.size(), kMostAudited);
+  if (!o.output.empty()) check_output(o.output);
+  std::optional<Error> failure;
+  const std::string text = report_text(Audit(o).run(failure));
+  if (!o.output.empty()) {
+    OutputFile file(o.output);
+    file.write(text);
+    file.commit();
   }
   std::cout << (o.talk.json ? text : audit_text(Json::parse(text)));
   flush_output();
   if (interrupted()) throw Interrupted("audit: interrupted; the report has what was measured until then");
+  if (failure) throw *failure;
 }
 
 }  // namespace

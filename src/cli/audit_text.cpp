@@ -19,7 +19,7 @@ class Text {
  public:
   explicit Text(const Json& report) : r_(report), f_(report["figures"]) {
     for (const Json& m : r_["models"]) {
-      letters_[m["name"]] = static_cast<char>('A' + letters_.size() % 26);
+      letters_[m["name"]] = static_cast<char>('A' + letters_.size());
       names_.push_back(m["name"]);
     }
   }
@@ -56,10 +56,11 @@ class Text {
     while (std::abs(x) >= 999.5 && i + 1 < std::size(kPrefixes)) x /= 1000, ++i;
     return short_number(x) + " " + kPrefixes[i];
   }
-  // "153 ±2": half of the interval.
+  // "153 ±2%": half of the interval, where several rounds gave one.
   static std::string value(const Json& figure) {
-    const double half = 0.5 * (figure["high"].get<double>() - figure["low"].get<double>());
     const double x = figure["value"];
+    if (figure["low"].is_null()) return short_number(x) + " ±? ";
+    const double half = 0.5 * (figure["high"].get<double>() - figure["low"].get<double>());
     return fmt::format("{} ±{:.0f}%", short_number(x), x > 0 ? 100 * half / x : 0);
   }
   // Left-aligned to a width in characters; fmt would count bytes of ± alike, but not of all terminals.
@@ -131,8 +132,10 @@ class Text {
     batches_.erase(std::unique(batches_.begin(), batches_.end()), batches_.end());
     for (int64_t b : batches_) {
       batch = b;
-      line("\nmeasured, {} sequence{} at once (medians; ± half of the interval that holds 95 %; share of the limit)",
-           batch, batch == 1 ? "" : "s");
+      line(
+          "\nmeasured, {} sequence{} at once (medians; ± half of the interval that holds 95 %, ±?: one round; share of "
+          "the limit)",
+          batch, batch == 1 ? "" : "s");
       line("   context {} {} {} {}", cell("prefill tok/s", 24), cell("first token s", 17), cell("decode tok/s", 24),
            cell("predicted", 12));
       for (const std::string& name : names_)
@@ -216,6 +219,11 @@ class Text {
         continue;
       }
       const Json& e = g["exponent"];
+      if (e["low"].is_null()) {
+        line("{}  {:<13} {} at once: {:.2f} (one round) from {} to {}", letter(g["model"]), what,
+             g["batch"].get<int64_t>(), e["value"].get<double>(), g["from"].get<double>(), g["to"].get<double>());
+        continue;
+      }
       line("{}  {:<13} {} at once: {:.2f} [{:.2f} to {:.2f}] from {} to {}", letter(g["model"]), what,
            g["batch"].get<int64_t>(), e["value"].get<double>(), e["low"].get<double>(), e["high"].get<double>(),
            g["from"].get<double>(), g["to"].get<double>());

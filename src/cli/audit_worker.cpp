@@ -103,7 +103,11 @@ class Measurer {
     const std::vector<int64_t> batches = request.at("batches");
     const int64_t context = open_->model->context_length(), most = std::min(runner_options_.context, context);
     generate_ = request.at("generate");
-    const Anatomy anatomy = anatomy_of(*open_, runner_options_, batches, context);
+    runner_options_.chunk = std::max(runner_options_.chunk, batches.back());
+    // One sequence is what anatomies are compared by.
+    std::vector<int64_t> counted = batches;
+    if (counted.front() != 1) counted.insert(counted.begin(), 1);
+    const Anatomy anatomy = anatomy_of(*open_, runner_options_, counted, context);
     std::vector<int64_t> contexts = request.at("contexts");
     // The last point is the context less the tokens that are generated there.
     Json left_out = Json::array(), points = Json::array();
@@ -132,7 +136,6 @@ class Measurer {
   void measure_memory(const Json& request, const std::vector<int64_t>& batches, const std::vector<int64_t>& contexts,
                       Json& left_out, Json& points) {
     runner_options_.context = contexts.back() + decoded_tokens(generate_);
-    runner_options_.chunk = std::min(runner_options_.chunk, runner_options_.context);
     runner_options_.sequences = batches.back();
     runner_options_.state_budget = 0;
     const StateLayout layout = open_->model->state_layout(runner_options_.cache);
@@ -326,7 +329,8 @@ AuditWorker::AuditWorker(const ModelOptions& options, const TalkOptions& talk) :
   }
   if (process_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    setpgid(0, 0);  // Ctrl-C goes to the parent, which hands it on once
+    signal(SIGTTOU, SIG_IGN);  // it may write to the terminal all the same
+    setpgid(0, 0);             // Ctrl-C goes to the parent, which hands it on once
     if (getppid() != parent) std::_Exit(1);
     close(ends[0]);
     serve(ends[1], options, talk);
@@ -337,6 +341,7 @@ AuditWorker::AuditWorker(const ModelOptions& options, const TalkOptions& talk) :
 
 AuditWorker::~AuditWorker() {
   close(fd_);
+  if (process_ < 0) return;
   kill(process_, SIGKILL);  // it may be in the middle of a long step
   while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
 }
@@ -347,11 +352,14 @@ Json AuditWorker::ask(const Json& request) {
     if (interrupted() && !told_) told_ = kill(process_, SIGTERM) == 0;
   };
   if (!send_line(fd_, dump_json(request) + "\n") || !receive_line(fd_, buffer_, line, hand_on)) {
+    // It has closed its end, so it ends, or has ended.
     int status = 0;
-    kill(process_, SIGKILL);
-    const bool known = waitpid(process_, &status, WNOHANG) == process_ && WIFSIGNALED(status);
+    while (waitpid(process_, &status, 0) < 0 && errno == EINTR) continue;
+    process_ = -1;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+      fail(ErrorKind::kMemory, "{}: the process that measures it was killed, most likely for want of memory", model_);
     fail(ErrorKind::kFailed, "{}: the process that measures it ended{}", model_,
-         known && WTERMSIG(status) == SIGKILL ? ": killed, perhaps for want of memory" : "");
+         WIFSIGNALED(status) ? fmt::format(" by signal {}", WTERMSIG(status)) : "");
   }
   Json answer = Json::parse(line);
   if (answer.contains("error")) throw Error(static_cast<ErrorKind>(answer["kind"].get<int>()), answer["error"]);

@@ -82,6 +82,8 @@ TEST_F(AuditCommand, WhatCannotBeAudited) {
       {"audit " + tiny_ + "/config.json --random 1 --memory 1KiB", 4, "config.json"},
       {"audit " + tiny_ + " --budget 0.2s -o " + (folder_ / "none" / "r.json").string(), 1, "none"},
       {"audit " + tiny_ + " --verify x", 2, "--verify"},
+      {"audit --verify x -o y", 2, "--verify"},
+      {"audit " + tiny_ + " --batch 65", 2, "--batch"},
   };
   for (const auto& [arguments, code, hint] : cases) {
     const Result r = run(arguments);
@@ -99,6 +101,41 @@ TEST_F(AuditCommand, ContextsBeyondTheModelsAreSaidNotMeasured) {
   const json report_json = json::parse(r.out);
   EXPECT_THAT(report_json["models"][0]["left_out"].dump(), HasSubstr("4096"));
   for (const json& p : report_json["figures"]["points"]) EXPECT_LE(p["context"], 32);
+}
+
+TEST_F(AuditCommand, OddShapesAndSizes) {
+  const std::string config = (folder_ / "config.json").string();
+  std::ofstream(config) << R"({"architectures":["LlamaForCausalLM"],"vocab_size":100,"hidden_size":64,
+      "intermediate_size":64,"num_hidden_layers":1,"num_attention_heads":2,"max_position_embeddings":131072})";
+  EXPECT_EQ(run("audit " + config + " --random 1 --contexts 32,64 --budget 0.3s -q -o " + report()).code, 0);
+  EXPECT_EQ(run("audit --verify " + report()).code, 0);
+  // More sequences than contexts are long, and none alone.
+  const Result r = run("audit " + tiny_ + " --batch 64 --contexts 1,3 --budget 0.2s -n 2 --json -q");
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(json::parse(r.out)["figures"]["points"][0]["batch"], 64);
+}
+
+TEST_F(AuditCommand, OneRoundGivesNoInterval) {
+  const Result r = run("audit " + tiny_ + " " + tiny("qwen3-plain") + " --batch 1 --budget 0.000001s --json -q");
+  ASSERT_EQ(r.code, 0) << r.err;
+  const json figures = json::parse(r.out)["figures"];
+  ASSERT_FALSE(figures["points"].empty());
+  for (const json& p : figures["points"]) {
+    EXPECT_EQ(p["decode"]["n"], 1);
+    EXPECT_TRUE(p["decode"]["low"].is_null());
+  }
+  for (const json& b : figures["break_even"]) EXPECT_EQ(b["measured"]["state"], "undetermined");
+}
+
+TEST_F(AuditCommand, WritesOverReportsOnly) {
+  const std::string config = (folder_ / "config.json").string();
+  fs::copy(tiny_ + "/config.json", config);
+  const Result r = run("audit " + config + " --random 1 --budget 0.2s -q -o " + config);
+  EXPECT_EQ(r.code, 2);
+  EXPECT_THAT(r.err, HasSubstr("no audit report"));
+  EXPECT_EQ(slurp(config), slurp(tiny_ + "/config.json"));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(run("audit " + tiny_ + " --budget 0.2s -q -o " + report()).code, 0);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 4);  // config, report, out, err: nothing partial
 }
 
 // Ctrl-C at random moments: exit 130, and a report of what was measured until then, which verifies.
