@@ -175,7 +175,7 @@ double op_seconds(const std::string& op, double flops, double bytes, int64_t cal
     return std::max(read, flops / limit_of(op, model.anatomy, limits)) + call;
   auto rate = found->second.lower_bound(tokens);  // of as many rows, or the next larger number that was measured
   if (rate == found->second.end()) --rate;
-  return flops / rate->second + (is_product(op) ? 0 : read) + call;
+  return flops / rate->second + call;
 }
 
 class Figures {

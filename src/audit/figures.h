@@ -24,8 +24,8 @@ struct Costs {
   Curve decode;       // a step: one token of each sequence
 };
 
-/// By the model's anatomy and its kernels' rates: the sum over ops of operations / rate (attention: and bytes / read
-/// limit; others: the longer of what the machine's limits allow) and the call.
+/// By the model's anatomy and its kernels' rates: the sum over ops of operations / rate (where there is none, the
+/// longer of what the machine's limits allow) and the call.
 double predicted_decode_s(const AuditedModel& model, const Limits& limits, int64_t batch, double context);
 double predicted_prefill_s(const AuditedModel& model, const Limits& limits, int64_t batch, double context);
 /// By these, at contexts from 1 to `most`.

@@ -175,28 +175,39 @@ std::map<DType, double> product_rates(const Kernels& kernels, ThreadPool& pool, 
   return rates;
 }
 
-double attention_rate(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout, int64_t n_heads, int64_t rows) {
-  constexpr int64_t kKeys = 256;
+double attention_rate(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout, int64_t n_heads, int64_t rows,
+                      int64_t bytes) {
+  constexpr int64_t kFewestPages = 4, kMostPages = 512;
+  const bool prompt = bytes == 0;
   const int64_t page_bytes = std::max(layout.k_offset + layout.n_kv_heads * kv_head_bytes(layout.k_type, layout.k_dim),
                                       layout.v_offset + layout.n_kv_heads * kv_head_bytes(layout.v_type, layout.v_dim));
-  std::vector<std::byte> memory(static_cast<size_t>(page_bytes * (kKeys / kPageTokens)) + 64);
+  const int64_t n_rows = prompt ? 1 : rows;
+  const int64_t n_pages = prompt ? kFewestPages + (rows + kPageTokens - 1) / kPageTokens
+                                 : std::clamp(bytes / (n_rows * page_bytes), kFewestPages, kMostPages);
+  std::vector<std::byte> memory(static_cast<size_t>(page_bytes * n_pages * n_rows) + 64);
   auto* aligned = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
   std::vector<const std::byte*> pages;
-  for (int64_t i = 0; i < kKeys / kPageTokens; ++i) pages.push_back(aligned + i * page_bytes);
+  for (int64_t i = 0; i < n_pages * n_rows; ++i) pages.push_back(aligned + i * page_bytes);
   std::vector<KvRow> list;
-  for (int64_t r = 0; r < rows; ++r) list.push_back({static_cast<int32_t>(r), 1, kKeys - 1, pages.data()});
+  for (int64_t r = 0; r < n_rows; ++r)
+    list.push_back({.first = static_cast<int32_t>(r),
+                    .count = static_cast<int32_t>(prompt ? rows : 1),
+                    .past = prompt ? kFewestPages * kPageTokens : n_pages * kPageTokens - 1,
+                    .pages = pages.data() + r * n_pages});
   std::vector<float> q(static_cast<size_t>(rows * n_heads * layout.k_dim)),
       y(static_cast<size_t>(rows * n_heads * layout.v_dim));
   const AttentionArgs args{.y = y.data(),
                            .q = q.data(),
                            .rows = list.data(),
-                           .n_rows = rows,
+                           .n_rows = n_rows,
                            .layout = layout,
                            .n_heads = n_heads,
                            .window = 0,
                            .scale = 1};
   Launch launch = launch_on(pool);
-  return rate_of(pool, 2.0 * static_cast<double>(rows * n_heads * kKeys * (layout.k_dim + layout.v_dim)),
+  const double seen =
+      static_cast<double>(prompt ? 2 * kFewestPages * kPageTokens + rows + 1 : 2 * n_pages * kPageTokens) / 2;
+  return rate_of(pool, 2.0 * static_cast<double>(rows * n_heads * (layout.k_dim + layout.v_dim)) * seen,
                  [&] { kernels.attention(args, launch); });
 }
 

@@ -26,8 +26,10 @@ double product_rate(const Kernels& kernels, ThreadPool& pool, DType type, int64_
 /// passes.
 std::map<DType, double> product_rates(const Kernels& kernels, ThreadPool& pool, std::span<const Tensor> matrices,
                                       int64_t rows, bool exact);
-/// The same of attention of `rows` sequences, one token each over 256 others in the caches, as in this layout.
-double attention_rate(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout, int64_t n_heads, int64_t rows);
+/// The same of attention, as in this layout: of `rows` sequences that decode, with so many bytes of keys and values in
+/// all, read from memory; or, bytes 0, of `rows` tokens of one prompt after 256 others.
+double attention_rate(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout, int64_t n_heads, int64_t rows,
+                      int64_t bytes);
 
 /// Seconds to hand an empty task to every thread and wait for all: what each op pays once.
 double call_seconds(ThreadPool& pool);

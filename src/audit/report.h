@@ -38,8 +38,8 @@ struct AuditedModel {
   std::string name, source;  // short, and as it was given
   std::string weight_types;  // "Q4_1 70.0 MiB, ..."
   Anatomy anatomy;
-  /// Operations a second that the kernel of an op reaches on this model, by rows of activations: products with weights
-  /// from memory (of a whole chunk, where that is no matter, in the caches), attention with keys in the caches.
+  /// Operations a second that the kernel of an op reaches on this model, by rows of activations: with weights and keys
+  /// from memory; of a whole chunk, where that is no matter, from the caches.
   std::map<std::string, std::map<int64_t, double>> kernel_rates = {};
   std::vector<std::string> left_out;            // points that were not measured, and why
   int64_t predicted_bytes = 0, peak_bytes = 0;  // of memory, for what was measured; 0: nothing was

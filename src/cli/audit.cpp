@@ -169,6 +169,9 @@ class Audit {
     size_t largest = 0;
     for (size_t m = 0; m < models_.size(); ++m) {
       stop_if_interrupted();
+      const Json attention = ask_kernels(m, "attention");
+      for (const auto& [n, rate] : attention.items()) report_.models[m].kernel_rates["attention"][std::stoll(n)] = rate;
+      stop_if_interrupted();
       models_[m].worker->ask({{"do", "load"}});
       if (report_.models[m].anatomy.weights_bytes > report_.models[largest].anatomy.weights_bytes) largest = m;
     }
@@ -186,22 +189,22 @@ class Audit {
     report_.threads = limits["threads"];
     for (size_t m = 0; m < models_.size(); ++m) {
       stop_if_interrupted();
-      ask_kernels(m);
+      const Json rates = ask_kernels(m, "kernels");
+      for (const auto& [op, by_rows] : rates.items())
+        for (const auto& [n, rate] : by_rows.items()) report_.models[m].kernel_rates[op][std::stoll(n)] = rate;
     }
   }
 
-  /// What the kernels reach on this model.
-  void ask_kernels(size_t m) {
+  /// What the kernels reach on this model: `what` of them, "attention" (before it is loaded) or "kernels".
+  Json ask_kernels(size_t m, const char* what) {
     const Anatomy& a = report_.models[m].anatomy;
     const auto attention = a.token.ops.find("attention");
     // At context 0 a token sees one key: itself.
     const int64_t flops = attention == a.token.ops.end() ? 0 : attention->second.flops.front();
-    const Json rates = models_[m].worker->ask({{"do", "kernels"},
-                                               {"rows", batches_},
-                                               {"chunk", a.batches.begin()->second.chunk.tokens},
-                                               {"attention_flops", flops}});
-    for (const auto& [op, by_rows] : rates.items())
-      for (const auto& [n, rate] : by_rows.items()) report_.models[m].kernel_rates[op][std::stoll(n)] = rate;
+    return models_[m].worker->ask({{"do", what},
+                                   {"rows", batches_},
+                                   {"chunk", a.batches.begin()->second.chunk.tokens},
+                                   {"attention_flops", flops}});
   }
 
   static bool has(const std::vector<int64_t>& list, int64_t value) {

@@ -92,6 +92,7 @@ class Measurer {
     if (what == "advance") return advance(request.at("to"));
     if (what == "decode") return decode(request.at("sequences"), request.at("tokens"));
     if (what == "kernels") return kernel_rates(request);
+    if (what == "attention") return attention_rates(request);
     fail(ErrorKind::kFailed, "audit: no request {}", what);
   }
 
@@ -191,8 +192,8 @@ class Measurer {
             {"threads", pool.size()}};
   }
 
-  /// Operations a second that the kernels reach on this model: {op: {rows: rate}}. Request: {rows, chunk,
-  /// attention_flops}: of so many rows with weights from memory, of a chunk with weights in the caches.
+  /// Operations a second that the kernels reach on this model: {op: {rows: rate}}. Request: {rows, chunk}: of so many
+  /// rows with weights from memory, of a chunk with weights in the caches.
   Json kernel_rates(const Json& request) {
     const Kernels kernels = kernels_at(runner_options_.level);
     const auto parameters = open_->weights->parameters();
@@ -211,8 +212,6 @@ class Measurer {
     for (const int64_t rows : request.at("rows").get<std::vector<int64_t>>()) {
       for (const auto& [type, rate] : product_rates(kernels, runner_->threads(), matrices, rows, runner_options_.exact))
         set(type, rows, rate);
-      const double rate = attention(kernels, request.at("attention_flops"), rows);
-      if (rate > 0) rates["attention"][std::to_string(rows)] = rate;
     }
     const int64_t chunk = request.at("chunk");
     for (DType type : types)
@@ -220,11 +219,13 @@ class Measurer {
     return rates;
   }
 
-  /// `flops_per_key`: of all places together.
-  double attention(const Kernels& kernels, int64_t flops_per_key, int64_t rows) {
+  /// The same of attention, by the first place that keeps keys and values. Request: {rows, chunk, attention_flops},
+  /// these of one key, all places together. Before weights are loaded, as it takes memory for a while.
+  Json attention_rates(const Json& request) {
+    Json rates = Json::object();
     int64_t n_places = 0;
     KvLayout layout{};
-    for (const auto& parts : runner_->layout().places) {
+    for (const auto& parts : open_->model->state_layout(runner_options_.cache).places) {
       if (parts.size() != 2 || parts[0].part.keep != Keep::kPerToken) continue;
       const StatePart &k = parts[0].part, &v = parts[1].part;
       if (n_places++ > 0) continue;
@@ -236,10 +237,18 @@ class Measurer {
                 .k_type = k.dtype,
                 .v_type = v.dtype};
     }
-    if (n_places == 0) return 0;
-    const int64_t heads = flops_per_key / (n_places * 2 * (layout.k_dim + layout.v_dim));
-    if (heads < layout.n_kv_heads || heads % layout.n_kv_heads != 0) return 0;  // places differ
-    return attention_rate(kernels, runner_->threads(), layout, heads, rows);
+    if (n_places == 0) return rates;
+    const int64_t heads = request.at("attention_flops").get<int64_t>() / (n_places * 2 * (layout.k_dim + layout.v_dim));
+    if (heads < layout.n_kv_heads || heads % layout.n_kv_heads != 0) return rates;  // places differ
+    constexpr int64_t kMostBytes = int64_t{48} << 20;
+    const int64_t bytes = std::clamp<int64_t>(open_->weights->bytes() / 2, 1, kMostBytes);
+    const Kernels kernels = kernels_at(runner_options_.level);
+    ThreadPool pool(runner_options_.threads);
+    for (const int64_t rows : request.at("rows").get<std::vector<int64_t>>())
+      rates[std::to_string(rows)] = attention_rate(kernels, pool, layout, heads, rows, bytes);
+    const int64_t chunk = request.at("chunk");
+    rates[std::to_string(chunk)] = attention_rate(kernels, pool, layout, heads, chunk, 0);
+    return rates;
   }
 
   Json begin(int64_t batch) {

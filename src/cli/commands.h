@@ -22,7 +22,8 @@ void add_doctor(CLI::App& app);
 
 /// From here on Ctrl-C (SIGINT) and SIGTERM are noticed instead of ending the process at once.
 void watch_interrupts();
-/// Becomes true at the first of these signals; a second one, half a second later or more, ends the process. Who stops early throws Interrupted.
+/// Becomes true at the first of these signals; a second one, half a second later or more, ends the process. Who stops
+/// early throws Interrupted.
 const std::atomic<bool>& interrupted();
 /// A command that was stopped before its end: exit code 130.
 class Interrupted : public std::runtime_error {
