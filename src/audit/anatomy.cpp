@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "audit/statistics.h"
 #include "base/error.h"
 
 namespace godwit {
@@ -48,18 +49,18 @@ double StepCost::at(const OpCost& op, What what, double context) const {
                                        : what == What::kWeightBytes ? op.weight_bytes
                                                                     : op.state_bytes;
   CHECK(context >= 0 && context <= static_cast<double>(knots.back()), "a cost up to {} at {}", knots.back(), context);
-  size_t above = 0;
-  while (static_cast<double>(knots[above]) < context) ++above;
-  if (static_cast<double>(knots[above]) == context) return static_cast<double>(values[above]);
-  const auto low = static_cast<double>(knots[above - 1]), high = static_cast<double>(knots[above]);
-  const auto from = static_cast<double>(values[above - 1]), to = static_cast<double>(values[above]);
-  return from + (context - low) / (high - low) * (to - from);
+  return interpolated<int64_t>(knots, values, context);
 }
 
 double StepCost::total(What what, double context) const {
   double sum = 0;
   for (const auto& [name, op] : ops) sum += at(op, what, context);
   return sum;
+}
+
+bool int8_products(const Weights& weights, bool exact) {
+  const auto& all = weights.parameters();
+  return !exact && std::any_of(all.begin(), all.end(), [](const Parameter& p) { return is_quantized(p.tensor.dtype); });
 }
 
 Anatomy anatomy_of(const OpenModel& open, const RunnerOptions& options, const std::vector<int64_t>& batches,
@@ -75,8 +76,7 @@ Anatomy anatomy_of(const OpenModel& open, const RunnerOptions& options, const st
   a.context_length = model.context_length();
   a.state_per_token_bytes = layout.bytes_per_token();
   a.state_per_sequence_bytes = layout.record_bytes;
-  for (const Parameter& p : open.weights->parameters()) a.quantized = a.quantized || is_quantized(p.tensor.dtype);
-  a.quantized = a.quantized && !options.exact;
+  a.quantized = int8_products(*open.weights, options.exact);
   a.token = step_cost(model, layout, options.exact, 1, 1, 0, most);
   for (int64_t batch : batches) {
     const int64_t chunk = std::max(batch, std::min(options.chunk, most * batch) / batch * batch);

@@ -29,6 +29,13 @@ struct StepCost {
   double at(const OpCost& op, What what, double context) const;
   /// Of all ops.
   double total(What what, double context) const;
+  /// Of weights and state.
+  double bytes(const OpCost& op, double context) const {
+    return at(op, What::kWeightBytes, context) + at(op, What::kStateBytes, context);
+  }
+  double total_bytes(double context) const {
+    return total(What::kWeightBytes, context) + total(What::kStateBytes, context);
+  }
 };
 
 struct Anatomy {
@@ -38,7 +45,7 @@ struct Anatomy {
   int64_t context_length = 0;            // what the model was trained for
   int64_t state_per_token_bytes = 0;     // before any window closes
   int64_t state_per_sequence_bytes = 0;  // fixed records
-  bool quantized = false;                // whether products are in 8-bit integers
+  bool quantized = false;                // int8_products
   StepCost token;                        // one prompt token alone, no logits: its flops are a prompt's, token by token
   struct Batch {
     StepCost decode;  // one token of every sequence, with logits
@@ -46,6 +53,9 @@ struct Anatomy {
   };
   std::map<int64_t, Batch> batches;  // by number of sequences
 };
+
+/// Whether products are in 8-bit integers: some weights are quantized, and activations are rounded.
+bool int8_products(const Weights& weights, bool exact);
 
 /// Counts for these numbers of sequences, contexts up to `most` (at most the model's).
 Anatomy anatomy_of(const OpenModel& open, const RunnerOptions& options, const std::vector<int64_t>& batches,

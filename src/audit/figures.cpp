@@ -28,14 +28,27 @@ struct Key {
   auto operator<=>(const Key&) const = default;
 };
 
-// By context: a value for each round.
+// Of a context: a value for each round, and their median.
+struct Values {
+  std::map<int64_t, double> by_round = {};
+  double middle = 0;
+
+  size_t size() const { return by_round.size(); }
+};
+
+double median_of(const std::map<int64_t, double>& by_round) {
+  std::vector<double> values;
+  for (const auto& [round, value] : by_round) values.push_back(value);
+  return median(std::move(values));
+}
+
 struct Rounds {
   struct Piece {
     int64_t to = 0;
-    std::map<int64_t, double> seconds;  // by round
+    Values seconds;
   };
-  std::map<int64_t, Piece> prefill;  // by where the step begins
-  std::map<int64_t, std::vector<double>> decode, layers;
+  std::map<int64_t, Piece> prefill;          // by where the step begins
+  std::map<int64_t, Values> decode, layers;  // by context
   // Each value over the median of its context, of all contexts that have several: how rounds differ. Of prompts, whole
   // ones: what slows a round slows many of its steps.
   std::vector<double> prefill_noise, decode_noise, layers_noise;
@@ -51,27 +64,21 @@ struct Rounds {
   /// Fewest rounds of the contexts at which decoding was measured, from the last up to `from` to the first from `to`
   /// on.
   size_t n_decode(double from, double to) const {
-    size_t n = SIZE_MAX, below = 0;
-    for (const auto& [context, values] : decode) {
-      const auto at = static_cast<double>(context);
-      if (at <= from) below = values.size();
-      if (at > from && at < to) n = std::min(n, values.size());
-      if (at >= to) return std::min({n, values.size(), below == 0 ? SIZE_MAX : below});
+    auto at = decode.upper_bound(static_cast<int64_t>(from));
+    if (at != decode.begin()) --at;
+    size_t n = SIZE_MAX;
+    for (; at != decode.end(); ++at) {
+      n = std::min(n, at->second.size());
+      if (static_cast<double>(at->first) >= to) break;
     }
-    return n == SIZE_MAX ? below : std::min(n, below == 0 ? SIZE_MAX : below);
+    return n == SIZE_MAX ? 0 : n;
   }
 };
 
-std::vector<double> values_of(const std::map<int64_t, double>& by_round) {
-  std::vector<double> values;
-  for (const auto& [round, value] : by_round) values.push_back(value);
-  return values;
-}
-
-void add_noise(const std::vector<double>& values, std::vector<double>& noise) {
-  if (values.size() < 2) return;
-  const double middle = median(values);
-  for (double value : values) noise.push_back(value / middle);
+void add_noise(const std::map<int64_t, double>& by_round, std::vector<double>& noise) {
+  if (by_round.size() < 2) return;
+  const double middle = median_of(by_round);
+  for (const auto& [round, value] : by_round) noise.push_back(value / middle);
 }
 
 // Of prompts that end where decoding was measured, or at the last step: rounds that absorbed all of one.
@@ -79,13 +86,13 @@ void add_prompt_noise(Rounds& rounds) {
   std::map<int64_t, double> sums;  // by round, of the rounds that have every step so far
   for (auto at = rounds.prefill.begin(); at != rounds.prefill.end(); ++at) {
     std::map<int64_t, double> longer;
-    for (const auto& [round, seconds] : at->second.seconds) {
+    for (const auto& [round, seconds] : at->second.seconds.by_round) {
       const bool first = at == rounds.prefill.begin();
       if (first || sums.contains(round)) longer[round] = seconds + (first ? 0 : sums[round]);
     }
     sums = std::move(longer);
     if (rounds.decode.contains(at->second.to) || std::next(at) == rounds.prefill.end())
-      add_noise(values_of(sums), rounds.prefill_noise);
+      add_noise(sums, rounds.prefill_noise);
   }
 }
 
@@ -97,9 +104,9 @@ Rounds rounds_of(const Report& report, Key key) {
     for (double t : s.seconds) sum += t;
     if (s.kind == Sample::Kind::kPrefill) {
       rounds.prefill[s.from].to = s.to;
-      rounds.prefill[s.from].seconds[s.round] = sum;
+      rounds.prefill[s.from].seconds.by_round[s.round] = sum;
     } else {
-      (s.kind == Sample::Kind::kDecode ? rounds.decode : rounds.layers)[s.from].push_back(median(s.seconds));
+      (s.kind == Sample::Kind::kDecode ? rounds.decode : rounds.layers)[s.from].by_round[s.round] = median(s.seconds);
     }
     if (s.joules > 0) {
       rounds.joules += s.joules;
@@ -107,8 +114,12 @@ Rounds rounds_of(const Report& report, Key key) {
     }
   }
   add_prompt_noise(rounds);
-  for (const auto& [context, values] : rounds.decode) add_noise(values, rounds.decode_noise);
-  for (const auto& [context, values] : rounds.layers) add_noise(values, rounds.layers_noise);
+  for (const auto& [context, values] : rounds.decode) add_noise(values.by_round, rounds.decode_noise);
+  for (const auto& [context, values] : rounds.layers) add_noise(values.by_round, rounds.layers_noise);
+  // Once, not for every draw.
+  for (auto& [from, piece] : rounds.prefill) piece.seconds.middle = median_of(piece.seconds.by_round);
+  for (auto* kind : {&rounds.decode, &rounds.layers})
+    for (auto& [context, values] : *kind) values.middle = median_of(values.by_round);
   return rounds;
 }
 
@@ -132,7 +143,7 @@ Costs costs_of(const Rounds& rounds, Key key, uint64_t draw) {
     }
     at = static_cast<double>(piece.to);
     n = std::min(n, piece.seconds.size());
-    sum += median(values_of(piece.seconds));
+    sum += piece.seconds.middle;
     // Prompts of like length are off alike.
     const int64_t octave = std::ilogb(at);
     costs.prefill.x.push_back(at);
@@ -141,11 +152,11 @@ Costs costs_of(const Rounds& rounds, Key key, uint64_t draw) {
   std::vector<double> heads;
   for (const auto& [context, values] : rounds.decode) {
     costs.decode.x.push_back(static_cast<double>(context));
-    costs.decode.y.push_back(median(values) * drawn(values.size(), rounds.decode_noise, key, context, 1, draw));
+    costs.decode.y.push_back(values.middle * drawn(values.size(), rounds.decode_noise, key, context, 1, draw));
     const auto layers = rounds.layers.find(context);
     if (layers == rounds.layers.end()) continue;
     const double without =
-        median(layers->second) * drawn(layers->second.size(), rounds.layers_noise, key, context, 2, draw);
+        layers->second.middle * drawn(layers->second.size(), rounds.layers_noise, key, context, 2, draw);
     heads.push_back(std::max(0.0, costs.decode.y.back() - without));
   }
   if (heads.empty()) return costs;  // without a step that decodes, nothing is known of logits
@@ -164,6 +175,14 @@ bool is_product(const std::string& op) { return op.starts_with("linear "); }
 // The machine's own limit of an op's operations.
 double limit_of(const std::string& op, const Anatomy& a, const Limits& limits) {
   return is_product(op) && a.quantized && limits.int8_ops_per_s > 0 ? limits.int8_ops_per_s : limits.f32_ops_per_s;
+}
+
+// Operations of an op in a step that takes `batch` sequences from one context to another, by its first and last token.
+double prompt_flops(const Anatomy& a, const std::string& op, double from, double to, int64_t batch) {
+  const auto token = a.token.ops.find(op);
+  if (token == a.token.ops.end()) return 0;
+  const auto flops = [&](double context) { return a.token.at(token->second, What::kFlops, context); };
+  return 0.5 * (to - from) * static_cast<double>(batch) * (flops(from) + flops(std::max(from, to - 1)));
 }
 
 // Seconds of an op of a step of so many tokens.
@@ -229,9 +248,7 @@ class Figures {
     const auto excess = [&](double context) {
       double attention = 0, rest = 0;
       for (const auto& [op, cost] : decode.ops) {
-        const double value =
-            flops ? decode.at(cost, What::kFlops, context)
-                  : decode.at(cost, What::kWeightBytes, context) + decode.at(cost, What::kStateBytes, context);
+        const double value = flops ? decode.at(cost, What::kFlops, context) : decode.bytes(cost, context);
         (op == "attention" ? attention : rest) += value;
       }
       return attention - rest;
@@ -251,23 +268,21 @@ class Figures {
     Json list = Json::array();
     for (size_t m = 0; m < report_.models.size(); ++m) {
       const Anatomy& a = anatomy_of(m);
-      const auto& [n, one] = *a.batches.begin();  // the fewest sequences: one
-      const StepCost &decode = one.decode, &chunk = one.chunk;
+      const Anatomy::Batch& fewest = a.batches.begin()->second;  // sequences: one
+      const StepCost &decode = fewest.decode, &chunk = fewest.chunk;
       Json decode_flops = Json::array(), decode_bytes = Json::array(), prefill_flops = Json::array(),
            prefill_bytes = Json::array();
-      const auto rows = static_cast<double>(n);
+      const auto rows = static_cast<double>(decode.rows);
       for (int64_t knot : decode.knots) {
         const auto at = static_cast<double>(knot);
         decode_flops.push_back({knot, decode.total(What::kFlops, at) / rows});
-        decode_bytes.push_back(
-            {knot, (decode.total(What::kWeightBytes, at) + decode.total(What::kStateBytes, at)) / rows});
+        decode_bytes.push_back({knot, decode.total_bytes(at) / rows});
       }
       for (int64_t knot : a.token.knots)
         prefill_flops.push_back({knot, a.token.total(What::kFlops, static_cast<double>(knot))});
       for (int64_t knot : chunk.knots) {
         const auto at = static_cast<double>(knot);
-        prefill_bytes.push_back({knot, (chunk.total(What::kWeightBytes, at) + chunk.total(What::kStateBytes, at)) /
-                                           static_cast<double>(chunk.tokens)});
+        prefill_bytes.push_back({knot, chunk.total_bytes(at) / static_cast<double>(chunk.tokens)});
       }
       list.push_back(
           {{"model", name(m)},
@@ -311,8 +326,7 @@ class Figures {
     double flops_s = 0;
     for (const auto& [op, cost] : step.ops)
       flops_s += step.at(cost, What::kFlops, context) / limit_of(op, a, report_.limits);
-    const double bytes = step.total(What::kWeightBytes, context) + step.total(What::kStateBytes, context);
-    return share(flops_s, bytes / report_.limits.read_bytes_per_s, seconds, a);
+    return share(flops_s, step.total_bytes(context) / report_.limits.read_bytes_per_s, seconds, a);
   }
 
   // Of the last chunk before `context`.
@@ -325,11 +339,10 @@ class Figures {
     const double from = prefill.x[end - 1];
     double flops_s = 0;
     for (const auto& [op, cost] : a.token.ops)
-      flops_s += 0.5 * (a.token.at(cost, What::kFlops, from) + a.token.at(cost, What::kFlops, context - 1)) *
-                 (context - from) * static_cast<double>(key.batch) / limit_of(op, a, report_.limits);
+      flops_s += prompt_flops(a, op, from, context, key.batch) / limit_of(op, a, report_.limits);
     const double start = std::min(from, static_cast<double>(chunk.knots.back()));
-    const double bytes = chunk.total(What::kWeightBytes, start) + chunk.total(What::kStateBytes, start);
-    return share(flops_s, bytes / report_.limits.read_bytes_per_s, prefill.y[end] - prefill.y[end - 1], a);
+    return share(flops_s, chunk.total_bytes(start) / report_.limits.read_bytes_per_s,
+                 prefill.y[end] - prefill.y[end - 1], a);
   }
 
   Json points() const {
@@ -484,11 +497,8 @@ class Figures {
     return result;
   }
 
-  Json predicted_break_even(size_t a, size_t b, int64_t batch, Curve Costs::*curve) const {
-    const auto most = static_cast<double>(std::min(anatomy_of(a).batches.at(batch).decode.knots.back(),
-                                                   anatomy_of(b).batches.at(batch).decode.knots.back()));
-    const Curve at_a = predicted_costs(report_.models[a], report_.limits, batch, most).*curve;
-    const Curve at_b = predicted_costs(report_.models[b], report_.limits, batch, most).*curve;
+  Json predicted_break_even(size_t a, size_t b, const Curve& at_a, const Curve& at_b) const {
+    const double most = at_a.x.back();
     const auto found = crossings(at_a, at_b);
     Json result{{"from", 1}, {"to", most}};
     if (found.empty()) {
@@ -506,17 +516,22 @@ class Figures {
     Json list = Json::array();
     for (size_t a = 0; a < report_.models.size(); ++a)
       for (size_t b = a + 1; b < report_.models.size(); ++b)
-        for (const auto& [batch, steps] : anatomy_of(a).batches)
-          for (const Metric& metric : kMetrics) {
-            if (!costs_.contains({a, batch}) || !costs_.contains({b, batch})) continue;
-            list.push_back({{"a", name(a)},
-                            {"b", name(b)},
-                            {"batch", batch},
-                            {"metric", metric.name},
-                            {"method", "measured"},
-                            {"measured", break_even_of(a, b, batch, metric.curve)},
-                            {"predicted", predicted_break_even(a, b, batch, metric.curve)}});
-          }
+        for (const auto& [batch, steps] : anatomy_of(a).batches) {
+          if (!costs_.contains({a, batch}) || !costs_.contains({b, batch})) continue;
+          const auto most = static_cast<double>(
+              std::min(steps.decode.knots.back(), anatomy_of(b).batches.at(batch).decode.knots.back()));
+          const Costs predicted_a = predicted_costs(report_.models[a], report_.limits, batch, most);
+          const Costs predicted_b = predicted_costs(report_.models[b], report_.limits, batch, most);
+          for (const Metric& metric : kMetrics)
+            list.push_back(
+                {{"a", name(a)},
+                 {"b", name(b)},
+                 {"batch", batch},
+                 {"metric", metric.name},
+                 {"method", "measured"},
+                 {"measured", break_even_of(a, b, batch, metric.curve)},
+                 {"predicted", predicted_break_even(a, b, predicted_a.*metric.curve, predicted_b.*metric.curve)}});
+        }
     return list;
   }
 
@@ -581,8 +596,8 @@ double predicted_decode_s(const AuditedModel& model, const Limits& limits, int64
   const StepCost& step = model.anatomy.batches.at(batch).decode;
   double sum = 0;
   for (const auto& [op, cost] : step.ops) {
-    const double bytes = step.at(cost, What::kWeightBytes, context) + step.at(cost, What::kStateBytes, context);
-    sum += op_seconds(op, step.at(cost, What::kFlops, context), bytes, cost.calls, batch, model, limits);
+    sum += op_seconds(op, step.at(cost, What::kFlops, context), step.bytes(cost, context), cost.calls, batch, model,
+                      limits);
   }
   return sum;
 }
@@ -594,17 +609,11 @@ double predicted_chunk_s(const AuditedModel& model, const Limits& limits, int64_
   const Anatomy& a = model.anatomy;
   const StepCost& chunk = a.batches.at(batch).chunk;
   const double start = std::min(from, static_cast<double>(chunk.knots.back()));
-  const double tokens = (to - from) * static_cast<double>(batch);
+  const auto tokens = static_cast<int64_t>((to - from) * static_cast<double>(batch));
   double sum = 0;
   for (const auto& [op, cost] : chunk.ops) {
-    const double bytes = chunk.at(cost, What::kWeightBytes, start) + chunk.at(cost, What::kStateBytes, start);
-    const auto token = a.token.ops.find(op);
-    double flops = 0;
-    if (token != a.token.ops.end())
-      flops = 0.5 * tokens *
-              (a.token.at(token->second, What::kFlops, from) +
-               a.token.at(token->second, What::kFlops, std::max(from, to - 1)));
-    sum += op_seconds(op, flops, bytes, cost.calls, std::max<int64_t>(1, static_cast<int64_t>(tokens)), model, limits);
+    sum += op_seconds(op, prompt_flops(a, op, from, to, batch), chunk.bytes(cost, start), cost.calls,
+                      std::max<int64_t>(1, tokens), model, limits);
   }
   return sum;
 }
@@ -657,13 +666,7 @@ Costs predicted_costs(const AuditedModel& model, const Limits& limits, int64_t b
     costs.first_token.x.push_back(at);
     costs.first_token.y.push_back(whole + predicted_chunk_s(model, limits, batch, from, at) + head);
   }
-  costs.prefill = costs.first_token;
   return costs;
-}
-
-Costs measured_costs(const Report& report, size_t model, int64_t batch, uint64_t draw) {
-  const Key key{model, batch};
-  return costs_of(rounds_of(report, key), key, draw);
 }
 
 Json figures_of(const Report& report) { return Figures(report).all(); }

@@ -28,11 +28,8 @@ struct Costs {
 /// longer of what the machine's limits allow) and the call.
 double predicted_decode_s(const AuditedModel& model, const Limits& limits, int64_t batch, double context);
 double predicted_prefill_s(const AuditedModel& model, const Limits& limits, int64_t batch, double context);
-/// By these, at contexts from 1 to `most`.
+/// By these, at contexts from 1 to `most`; no prefill.
 Costs predicted_costs(const AuditedModel& model, const Limits& limits, int64_t batch, double most);
-
-/// Measured: medians over rounds (draw 0), or medians of rounds drawn with replacement.
-Costs measured_costs(const Report& report, size_t model, int64_t batch, uint64_t draw);
 
 /// Everything that is computed, as the JSON has it. Throws Bug where the report's parts do not fit together.
 Json figures_of(const Report& report);

@@ -12,12 +12,31 @@ namespace {
 
 constexpr double kEnough_s = 0.02;
 
-double seconds(void (*probe)(const ProbeArgs&, Launch&), const ProbeArgs& args, ThreadPool& pool) {
-  Launch launch = launch_on(pool);
+template <class Work>
+double seconds(const Work& work) {
   const auto start = std::chrono::steady_clock::now();
-  probe(args, launch);
+  work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
+
+double seconds(void (*probe)(const ProbeArgs&, Launch&), const ProbeArgs& args, ThreadPool& pool) {
+  Launch launch = launch_on(pool);
+  return seconds([&] { probe(args, launch); });
+}
+
+// Zeroed memory, aligned as weights and pages are.
+class Bytes {
+ public:
+  explicit Bytes(int64_t size) : memory_(static_cast<size_t>(size) + kAlignment) {}
+  std::byte* data() {
+    const auto at = reinterpret_cast<uintptr_t>(memory_.data());
+    return memory_.data() + (kAlignment - at % kAlignment) % kAlignment;
+  }
+
+ private:
+  static constexpr size_t kAlignment = 64;
+  std::vector<std::byte> memory_;
+};
 
 // Operations per second of a register-only probe: rounds grow until the time means something, then the best of five.
 double peak(void (*probe)(const ProbeArgs&, Launch&), ThreadPool& pool, double per_round) {
@@ -70,11 +89,19 @@ double call_seconds(ThreadPool& pool) {
   Launch launch = launch_on(pool);
   double best = 1e30;
   for (int i = 0; i < 5; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int call = 0; call < kCalls; ++call) launch.parallel(pool.size(), [](int64_t) {});
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / kCalls);
+    best = std::min(best, seconds([&] {
+                      for (int call = 0; call < kCalls; ++call) launch.parallel(pool.size(), [](int64_t) {});
+                    }));
   }
-  return best;
+  return best / kCalls;
+}
+
+Limits measured_limits(const Kernels& kernels, ThreadPool& pool,
+                       std::span<const std::span<const std::byte>> stretches) {
+  return {.read_bytes_per_s = read_bandwidth(kernels, pool, stretches),
+          .f32_ops_per_s = fma_peak(kernels, pool),
+          .int8_ops_per_s = int8_dot_peak(kernels, pool),
+          .call_s = call_seconds(pool)};
 }
 
 namespace {
@@ -83,9 +110,10 @@ namespace {
 template <class Work>
 double rate_of(ThreadPool& pool, double ops, const Work& work) {
   const auto timed = [&](int times) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < times; ++i) work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / times;
+    return seconds([&] {
+             for (int i = 0; i < times; ++i) work();
+           }) /
+           times;
   };
   constexpr double kSample_s = 0.004;
   const int times = std::clamp(static_cast<int>(kSample_s / std::max(timed(1), 1e-7)), 1, 10000);
@@ -94,10 +122,6 @@ double rate_of(ThreadPool& pool, double ops, const Work& work) {
   const double taken = median(samples), call = call_seconds(pool);
   return ops / std::max(taken - call, 0.2 * taken);
 }
-
-}  // namespace
-
-namespace {
 
 // Rows of activations of any form, all zero: no kernel takes longer for other values.
 class SomeRows {
@@ -135,12 +159,11 @@ class SomeRows {
 double product_rate(const Kernels& kernels, ThreadPool& pool, DType type, int64_t rows, bool exact) {
   constexpr int64_t kBytes = 384 << 10, kWidth = 1024;
   const int64_t n = std::max<int64_t>(32, kBytes / (matrix_bytes(type, 16, kWidth) / 16) / 16 * 16);
-  std::vector<std::byte> weights(static_cast<size_t>(matrix_bytes(type, n, kWidth)) + 64);
+  Bytes weights(matrix_bytes(type, n, kWidth));
   std::vector<float> y(static_cast<size_t>(rows * n));
   const SomeRows x(rows, kWidth);
-  auto* aligned = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(weights.data()) + 63) / 64 * 64);
   ProductArgs args{.x = x.of(kWidth), .matrix = {}, .n_matrices = 1, .exact = exact};
-  args.matrix[0] = {.type = type, .w = aligned, .y = y.data(), .bias = nullptr, .n = n};
+  args.matrix[0] = {.type = type, .w = weights.data(), .y = y.data(), .bias = nullptr, .n = n};
   Launch launch = launch_on(pool);
   return rate_of(pool, 2.0 * static_cast<double>(rows * n * kWidth), [&] { kernels.product(args, launch, kernels); });
 }
@@ -158,17 +181,15 @@ std::map<DType, double> product_rates(const Kernels& kernels, ThreadPool& pool, 
   Launch launch = launch_on(pool);
   std::map<DType, std::vector<double>> passes;
   for (int pass = 0; pass < 3; ++pass) {
-    std::map<DType, double> seconds, ops;
+    std::map<DType, double> busy_s, ops;
     for (const Tensor& m : matrices) {
       ProductArgs args{.x = x.of(m.width()), .matrix = {}, .n_matrices = 1, .exact = exact};
       args.matrix[0] = {.type = m.dtype, .w = m.data, .y = y.data(), .bias = nullptr, .n = m.rows()};
-      const auto start = std::chrono::steady_clock::now();
-      kernels.product(args, launch, kernels);
-      const double taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      seconds[m.dtype] += std::max(taken - call, 0.2 * taken);
+      const double taken = seconds([&] { kernels.product(args, launch, kernels); });
+      busy_s[m.dtype] += std::max(taken - call, 0.2 * taken);
       ops[m.dtype] += 2.0 * static_cast<double>(rows * m.rows() * m.width());
     }
-    for (const auto& [type, taken] : seconds) passes[type].push_back(ops[type] / taken);
+    for (const auto& [type, taken] : busy_s) passes[type].push_back(ops[type] / taken);
   }
   std::map<DType, double> rates;
   for (const auto& [type, values] : passes) rates[type] = median(values);
@@ -184,10 +205,9 @@ double attention_rate(const Kernels& kernels, ThreadPool& pool, const KvLayout& 
   const int64_t n_rows = prompt ? 1 : rows;
   const int64_t n_pages = prompt ? kFewestPages + (rows + kPageTokens - 1) / kPageTokens
                                  : std::clamp(bytes / (n_rows * page_bytes), kFewestPages, kMostPages);
-  std::vector<std::byte> memory(static_cast<size_t>(page_bytes * n_pages * n_rows) + 64);
-  auto* aligned = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
+  Bytes memory(page_bytes * n_pages * n_rows);
   std::vector<const std::byte*> pages;
-  for (int64_t i = 0; i < n_pages * n_rows; ++i) pages.push_back(aligned + i * page_bytes);
+  for (int64_t i = 0; i < n_pages * n_rows; ++i) pages.push_back(memory.data() + i * page_bytes);
   std::vector<KvRow> list;
   for (int64_t r = 0; r < n_rows; ++r)
     list.push_back({.first = static_cast<int32_t>(r),

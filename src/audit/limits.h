@@ -11,6 +11,14 @@
 
 namespace godwit {
 
+/// The limits that figures are compared with.
+struct Limits {
+  double read_bytes_per_s = 0, f32_ops_per_s = 0, int8_ops_per_s = 0;
+  double call_s = 0;  // to hand work to all threads and wait for them, once an op
+};
+/// All of them, as the functions below say; read from these stretches.
+Limits measured_limits(const Kernels& kernels, ThreadPool& pool, std::span<const std::span<const std::byte>> stretches);
+
 /// Bytes per second at which all threads of the pool together read these stretches of memory, one after the other: the
 /// best of `repeats` passes.
 double read_bandwidth(const Kernels& kernels, ThreadPool& pool, std::span<const std::span<const std::byte>> stretches,

@@ -16,8 +16,6 @@ struct MachineProfile {
   double watts_busy = 120;
   double utilisation = 0.5;  // share of its life in which it works
 
-  /// Joules of a second of work: busy power alone.
-  double joules_per_s() const { return watts_busy; }
   /// What a second of work costs: the machine's wear, its power, and the idle time that each working second carries.
   double cost_per_s() const;
 };

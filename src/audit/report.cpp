@@ -13,7 +13,6 @@
 namespace godwit {
 namespace {
 
-constexpr const char* kSchema = "godwit.audit/1";
 constexpr const char* kKinds[] = {"prefill", "decode", "layers"};
 constexpr std::string_view kDigestKey = "\"digest\":\"sha256:";
 constexpr size_t kDigestDigits = 64;
@@ -122,7 +121,7 @@ Json inputs_json(const Report& r) {
                        {"seconds", s.seconds}});
     if (s.joules > 0) samples.back()["joules"] = s.joules;
   }
-  return {{"schema", kSchema},
+  return {{"schema", kAuditSchema},
           {"version", r.version},
           {"date", r.date},
           {"complete", r.complete},
@@ -166,7 +165,7 @@ Sample sample_from(const Json& json, const std::vector<AuditedModel>& models) {
 
 Report report_from(const Json& json) {
   Report r;
-  require(json.at("schema") == kSchema, "schema {}", dump_json(json.at("schema")));
+  require(json.at("schema") == kAuditSchema, "schema {}", dump_json(json.at("schema")));
   r.version = json.at("version");
   r.date = json.at("date");
   r.complete = json.at("complete");
@@ -280,8 +279,8 @@ std::string report_text(const Report& report) {
 
 Report verified_report(const std::string& text, const std::string& source) {
   const Json json = parse_json(text, source);
-  if (!json.is_object() || json.value("schema", Json()) != kSchema)
-    invalid("{}: no audit report: expected the schema {}", source, kSchema);
+  if (!json.is_object() || json.value("schema", Json()) != kAuditSchema)
+    invalid("{}: no audit report: expected the schema {}", source, kAuditSchema);
   const size_t at = text.rfind(kDigestKey);
   const size_t end = at + kDigestKey.size() + kDigestDigits;
   if (at == std::string::npos || text.substr(std::min(end, text.size())) != "\"}\n")

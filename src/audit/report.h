@@ -6,18 +6,14 @@
 #include <vector>
 
 #include "audit/anatomy.h"
+#include "audit/limits.h"
 #include "audit/machine_profile.h"
 #include "base/json_fwd.h"
 
 namespace godwit {
 
+inline constexpr const char* kAuditSchema = "godwit.audit/1";
 inline constexpr size_t kMostAudited = 26;  // models in a report: each gets a letter
-
-/// The machine's limits, measured in the same run.
-struct Limits {
-  double read_bytes_per_s = 0, f32_ops_per_s = 0, int8_ops_per_s = 0;
-  double call_s = 0;  // to hand work to all threads and wait for them, once an op
-};
 
 /// Times of one kind, all in one round.
 struct Sample {

@@ -29,10 +29,7 @@ double resampled_median(std::span<const double> values, size_t n, uint64_t key, 
 
 double Curve::operator()(double at) const {
   CHECK(covers(at), "a curve from {} to {} at {}", empty() ? 0 : x.front(), empty() ? 0 : x.back(), at);
-  const auto above = static_cast<size_t>(std::lower_bound(x.begin(), x.end(), at) - x.begin());
-  if (x[above] == at) return y[above];
-  const size_t below = above - 1;
-  return y[below] + (at - x[below]) / (x[above] - x[below]) * (y[above] - y[below]);
+  return interpolated(x, y, at);
 }
 
 double Curve::integral(double a, double b) const {

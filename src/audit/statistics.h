@@ -1,6 +1,7 @@
 // What is said of samples: medians, intervals by resampling, exponents of growth, crossings of two curves.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -17,6 +18,19 @@ double quantile(std::vector<double> values, double q);
 /// The median of n of the values drawn with replacement: draw number `draw` of set number `key`, so that it can be
 /// repeated. Source: Efron 1979, the bootstrap.
 double resampled_median(std::span<const double> values, size_t n, uint64_t key, uint64_t draw);
+
+/// The value at `at` of what has the values y at the ascending places x and is linear between them; x.front() <= at <=
+/// x.back().
+template <class T>
+double interpolated(const std::vector<T>& x, const std::vector<T>& y, double at) {
+  const auto found = std::lower_bound(x.begin(), x.end(), at,
+                                      [](T place, double value) { return static_cast<double>(place) < value; });
+  const auto above = static_cast<size_t>(found - x.begin());
+  const auto to_x = static_cast<double>(x[above]), to = static_cast<double>(y[above]);
+  if (to_x == at) return to;
+  const auto from_x = static_cast<double>(x[above - 1]), from = static_cast<double>(y[above - 1]);
+  return from + (at - from_x) / (to_x - from_x) * (to - from);
+}
 
 /// A curve given at some places, linear between them and nowhere else.
 struct Curve {

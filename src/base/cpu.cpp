@@ -280,6 +280,7 @@ int granted_cores(const std::string& root) {
   return static_cast<int>(std::max<uint64_t>(1, std::min(n, cpu_quota(root))));
 }
 
+uint64_t peak_memory() { return bytes_of("/proc/self/status", "VmHWM").value_or(0); }
 uint64_t resident_memory() { return bytes_of("/proc/self/status", "VmRSS").value_or(0); }
 
 uint64_t granted_memory(const std::string& root) {

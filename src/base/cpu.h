@@ -44,5 +44,7 @@ uint64_t granted_memory(const std::string& root = "");
 
 /// Bytes of memory that this process has now (its resident set); 0 where the system does not say.
 uint64_t resident_memory();
+/// The most that it ever had.
+uint64_t peak_memory();
 
 }  // namespace godwit

@@ -30,7 +30,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kDefaultMost = 8192;  // tokens of the default sweep
 constexpr int64_t kMostRounds = 10;
 constexpr uint64_t kMostReportBytes = uint64_t{1} << 26;
-constexpr std::string_view kReportStart = R"({"schema":"godwit.audit/1")";
 
 struct AuditOptions {
   std::vector<std::string> models;
@@ -117,8 +116,8 @@ class Audit {
     std::unique_ptr<AuditWorker> worker;
     std::map<int64_t, std::vector<int64_t>> contexts = {};  // at which so many sequences decode
     std::map<int64_t, std::vector<int64_t>> prompts = {};   // to which so many sequences grow together
-    std::map<std::pair<int64_t, int64_t>, double> took =
-        {};               // seconds of growing to (sequences, context), with decoding
+    // Seconds of growing to (sequences, context), with decoding, the last time.
+    std::map<std::pair<int64_t, int64_t>, double> took = {};
     double slower = 1.5;  // measured / predicted, so far
     bool ended = false;   // in this round
   };
@@ -210,23 +209,20 @@ class Audit {
   static bool has(const std::vector<int64_t>& list, int64_t value) {
     return std::find(list.begin(), list.end(), value) != list.end();
   }
-  int64_t any_batch() const { return batches_.front(); }
 
   /// Seconds to grow from the context before and, of one sequence, to decode there: as the last time, or by prediction.
   double expected(size_t m, int64_t sequences, int64_t before, int64_t context) const {
     const Measured& model = models_[m];
     if (const auto took = model.took.find({sequences, context}); took != model.took.end()) return took->second;
-    const Anatomy& a = report_.models[m].anatomy;
-    const int64_t known = a.batches.contains(sequences) ? sequences : any_batch();
+    const AuditedModel& audited = report_.models[m];
     const auto at = [&](int64_t c) {
-      return c == 0 ? 0 : predicted_prefill_s(report_.models[m], report_.limits, known, static_cast<double>(c));
+      return c == 0 ? 0 : predicted_prefill_s(audited, report_.limits, sequences, static_cast<double>(c));
     };
     double seconds = at(context) - at(before);
-    if (known != sequences) seconds *= static_cast<double>(sequences) / static_cast<double>(known);
     for (const auto& [batch, contexts] : model.contexts)
       if (sequences == 1 && has(contexts, context))
         seconds += static_cast<double>(decoded_tokens(o_.generate)) *
-                   predicted_decode_s(report_.models[m], report_.limits, batch, static_cast<double>(context));
+                   predicted_decode_s(audited, report_.limits, batch, static_cast<double>(context));
     return model.slower * std::max(seconds, 1e-6);
   }
 
@@ -252,9 +248,8 @@ class Audit {
     std::string contexts, batches;
     for (int64_t c : all_prompts(1)) contexts += fmt::format(" {}", c);
     for (int64_t b : batches_) batches += fmt::format("{}{}", batches.empty() ? "" : " and ", b);
-    say("plan: {} model{}; {} sequence{} at once; contexts{}; {} tokens decoded at each; in rounds over all, about "
-        "{:.0f} s "
-        "each if all fits; {:.0f} s left\n",
+    say("plan: {} model{}; {} sequence{} at once; contexts{}; {} tokens decoded at each; in rounds over all, "
+        "about {:.0f} s each if all fits; {:.0f} s left\n",
         models_.size(), models_.size() == 1 ? "" : "s", batches, batches == "1" ? "" : "s", contexts, o_.generate,
         round_s, std::min(report_.budget_s, kMostRounds * round_s));
   }
@@ -412,10 +407,11 @@ void verify(const std::string& path) {
 void check_output(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path, error) > 0) {
-    std::string start(kReportStart.size(), ' ');
-    InputFile(path).read_at(
-        0, std::as_writable_bytes(std::span(start).first(std::min<size_t>(start.size(), InputFile(path).size()))));
-    if (start != kReportStart)
+    const std::string expected = fmt::format(R"({{"schema":"{}")", kAuditSchema);
+    const InputFile file(path);
+    std::string start(std::min<size_t>(expected.size(), file.size()), ' ');
+    file.read_at(0, std::as_writable_bytes(std::span(start)));
+    if (start != expected)
       fail(ErrorKind::kUsage, "-o {}: exists and is no audit report; name another file", printable_path(path));
   }
   OutputFile probe(path);  // is removed at once

@@ -58,26 +58,6 @@ bool receive_line(int fd, std::string& buffer, std::string& line, const Meanwhil
   }
 }
 
-std::string types_of(const Weights& weights) {
-  std::map<std::string, int64_t> bytes;
-  for (const Parameter& p : weights.parameters())
-    bytes[std::string(name(p.file_type))] += matrix_bytes(p.file_type, p.tensor.rows(), p.tensor.width());
-  std::string types;
-  for (const auto& [type, n] : bytes)
-    types += fmt::format("{}{} {:.1f} MiB", types.empty() ? "" : ", ", type, static_cast<double>(n) / (1 << 20));
-  return types;
-}
-
-int64_t peak_memory() {
-  FILE* status = std::fopen("/proc/self/status", "r");
-  long kib = 0;
-  char line[256];
-  while (status != nullptr && std::fgets(line, sizeof line, status) != nullptr)
-    if (std::sscanf(line, "VmHWM: %ld", &kib) == 1) break;
-  if (status != nullptr) std::fclose(status);
-  return static_cast<int64_t>(kib) * 1024;
-}
-
 // The process's side.
 class Measurer {
  public:
@@ -127,7 +107,7 @@ class Measurer {
       fail(ErrorKind::kUsage, "{}: none of the contexts fits its own, {} tokens", open_->config.source, most);
     measure_memory(request, batches, contexts, left_out, points);
     return {{"anatomy", to_json(anatomy)},
-            {"weight_types", types_of(*open_->weights)},
+            {"weight_types", types_text(bytes_by_type(*open_->weights))},
             {"points", points},
             {"left_out", left_out},
             {"taken_bytes", need_.weights + need_.work + runner_options_.state_budget}};
@@ -145,13 +125,13 @@ class Measurer {
     };
     runner_options_.state_budget = state(batches.front(), contexts.front());
     need_ = fit_of_process(*open_, runner_options_);
-    const int64_t taken = request.at("taken_bytes"), granted = granted_bytes() - taken;
+    const int64_t taken = request.at("taken_bytes"), granted = clamped(granted_memory()) - taken;
     if (need_.total() > granted)
       fail(ErrorKind::kMemory, "{}: needs {} MiB, {} MiB are left{}", open_->config.source, need_.total() >> 20,
            std::max<int64_t>(0, granted) >> 20, taken > 0 ? " beside the other models; audit fewer at once" : "");
     int64_t budget = granted - need_.weights - need_.work;
     if (!options_.memory.empty()) {
-      budget = std::min(budget, static_cast<int64_t>(parse_size(options_.memory)) - need_.weights);
+      budget = std::min(budget, clamped(parse_size(options_.memory)) - need_.weights);
       if (runner_options_.state_budget > budget)
         fail(ErrorKind::kMemory, "{}: weights {} MiB and state {} MiB exceed --memory {}", open_->config.source,
              need_.weights >> 20, (runner_options_.state_budget >> 20) + 1, options_.memory);
@@ -172,35 +152,31 @@ class Measurer {
     }
   }
 
-  static int64_t granted_bytes() { return static_cast<int64_t>(std::min<uint64_t>(granted_memory(), INT64_MAX)); }
-
   Json load() {
     need_ = fit_of_process(*open_, runner_options_);
     runner_ = std::make_unique<Runner>(*open_, runner_options_);
-    Progress progress("loading", talk_.quiet, true);
-    open_->weights->load(runner_->threads(), [&](int64_t done, int64_t all) { progress.update(done, all); });
+    load_weights(*open_, *runner_, talk_);
     return Json::object();
   }
 
   Json limits() {
-    const Kernels kernels = kernels_at(runner_options_.level);
-    ThreadPool& pool = runner_->threads();
-    return {{"read_bytes_per_s", read_bandwidth(kernels, pool, open_->weights->stretches())},
-            {"f32_ops_per_s", fma_peak(kernels, pool)},
-            {"int8_ops_per_s", int8_dot_peak(kernels, pool)},
-            {"call_s", call_seconds(pool)},
-            {"threads", pool.size()}};
+    const Limits limits =
+        measured_limits(kernels_at(runner_options_.level), runner_->threads(), open_->weights->stretches());
+    return {{"read_bytes_per_s", limits.read_bytes_per_s},
+            {"f32_ops_per_s", limits.f32_ops_per_s},
+            {"int8_ops_per_s", limits.int8_ops_per_s},
+            {"call_s", limits.call_s},
+            {"threads", runner_->threads().size()}};
   }
 
   /// Operations a second that the kernels reach on this model: {op: {rows: rate}}. Request: {rows, chunk}: of so many
   /// rows with weights from memory, of a chunk with weights in the caches.
   Json kernel_rates(const Json& request) {
     const Kernels kernels = kernels_at(runner_options_.level);
-    const auto parameters = open_->weights->parameters();
     const bool tied = open_->model->tied();
     std::vector<Tensor> matrices;
     std::set<DType> types;
-    for (const Parameter& p : parameters) {
+    for (const Parameter& p : open_->weights->parameters()) {
       if (kept_in_f32(p.name, p.tensor.shape) || (!tied && p.name == "token_embd.weight")) continue;
       matrices.push_back(p.tensor);
       types.insert(p.tensor.dtype);

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <iostream>
 
+#include "audit/anatomy.h"
 #include "audit/limits.h"
+#include "audit/statistics.h"
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -83,16 +85,6 @@ double measure(Runner& runner, const Point& p, uint64_t sample) {
   return tokens / std::max(seconds, 1e-9);
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
-
-struct Limits {
-  double read = 0, fma = 0, int8 = 0;
-};
-
 // What a token costs at this point: bytes that must be read, and the share of the limit that its median reaches.
 struct Share {
   double bytes_per_token = 0, share = 0;
@@ -110,12 +102,9 @@ Share share_of(const Bench& b, const Point& p, const Limits& limits) {
   const double rate = median(p.samples) / static_cast<double>(tokens);  // passes per second
   Share s;
   s.bytes_per_token = static_cast<double>(cost.weight_bytes + cost.state_bytes) / static_cast<double>(tokens);
-  const double by_bytes = rate * static_cast<double>(cost.weight_bytes + cost.state_bytes) / limits.read;
-  bool quantized = false;
-  for (const Parameter& w : b.session.open->weights->parameters())
-    quantized = quantized || is_quantized(w.tensor.dtype);
-  const bool int8 = quantized && !runner.options().exact && limits.int8 > 0;
-  const double by_work = rate * static_cast<double>(cost.flops) / (int8 ? limits.int8 : limits.fma);
+  const double by_bytes = rate * static_cast<double>(cost.weight_bytes + cost.state_bytes) / limits.read_bytes_per_s;
+  const bool int8 = int8_products(*b.session.open->weights, runner.options().exact) && limits.int8_ops_per_s > 0;
+  const double by_work = rate * static_cast<double>(cost.flops) / (int8 ? limits.int8_ops_per_s : limits.f32_ops_per_s);
   s.share = std::max(by_bytes, by_work);
   s.of = by_bytes >= by_work ? "read" : int8 ? "int8" : "f32";
   return s;
@@ -187,9 +176,9 @@ void report(const BenchOptions& o, const std::vector<Bench>& all, const std::vec
                             {"machine",
                              {{"cpu", cpu_model_name()},
                               {"level", level_name(cpu_level())},
-                              {"read_bytes_per_s", limits.read},
-                              {"f32_fma_ops_per_s", limits.fma},
-                              {"int8_dot_ops_per_s", limits.int8}}},
+                              {"read_bytes_per_s", limits.read_bytes_per_s},
+                              {"f32_fma_ops_per_s", limits.f32_ops_per_s},
+                              {"int8_dot_ops_per_s", limits.int8_ops_per_s}}},
                             {"results", results}})
               << '\n';
 }
@@ -210,8 +199,7 @@ void bench_command(const BenchOptions& o) {
   };
   // The limit is read from the largest model's own weights: other memory would double what this takes.
   const Weights& largest = *std::max_element(all.begin(), all.end(), larger)->session.open->weights;
-  const Limits limits{read_bandwidth(kernels, first.threads(), largest.stretches()), fma_peak(kernels, first.threads()),
-                      int8_dot_peak(kernels, first.threads())};
+  const Limits limits = measured_limits(kernels, first.threads(), largest.stretches());
   Progress progress("bench", o.talk.quiet, false);
   const auto rounds = static_cast<int64_t>(points.size()) * (o.repeat + 1);
   int64_t done = 0;

@@ -19,8 +19,6 @@ struct InspectOptions {
   bool tensors = false;
 };
 
-std::string mib(int64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
-
 // "attention + mlp" for each layer.
 std::vector<std::string> layer_kinds(const Model& model) {
   std::vector<std::string> kinds;
@@ -54,8 +52,7 @@ Facts facts_of(const InspectOptions& o) {
   f.runner = runner_options(o.model, *f.open, DType::kF16);
   f.runner.sequences = o.batch;
   f.kinds = layer_kinds(*f.open->model);
-  for (const Parameter& p : f.open->weights->parameters())
-    f.bytes_by_type[std::string(name(p.file_type))] += matrix_bytes(p.file_type, p.tensor.rows(), p.tensor.width());
+  f.bytes_by_type = bytes_by_type(*f.open->weights);
   const auto tokenizer = open_tokenizer(*f.open, f.tokenizer_note);  // its memory counts
   f.tokenizer = f.open->config.text("tokenizer.ggml.model", "none");
   if (tokenizer != nullptr) f.tokenizer_note = fmt::format("{} tokens", tokenizer->size());
@@ -104,10 +101,7 @@ void print_text(const Facts& f, bool tensors) {
   if (c.has("general.name")) line("name", printable(c.text("general.name")));
   line("architecture", f.open->architecture->name);
   line("parameters", fmt::format("{:.1f} M, all active", static_cast<double>(f.open->weights->count()) / 1e6));
-  std::string types;
-  for (const auto& [type, bytes] : f.bytes_by_type)
-    types += fmt::format("{}{} {}", types.empty() ? "" : ", ", type, mib(bytes));
-  line("weights", types);
+  line("weights", types_text(f.bytes_by_type));
   std::map<std::string, int> count;
   for (const std::string& kind : f.kinds) ++count[kind];
   std::string layers;

@@ -21,13 +21,13 @@ bool exists(const std::string& path) {
   return stat(path.c_str(), &status) == 0;
 }
 
-int64_t clamped(uint64_t bytes) { return static_cast<int64_t>(std::min<uint64_t>(bytes, INT64_MAX)); }
-
 DType cache_type(const ModelOptions& o, DType otherwise) {
   return o.kv_type.empty() ? otherwise : *dtype_from_name(o.kv_type);
 }
 
 }  // namespace
+
+int64_t clamped(uint64_t bytes) { return static_cast<int64_t>(std::min<uint64_t>(bytes, INT64_MAX)); }
 
 std::string find_model(const std::string& name) {
   if (exists(name)) return name;
@@ -99,6 +99,27 @@ void limit_state(const ModelOptions& o, const OpenModel& open, RunnerOptions& ru
   runner.state_budget = std::max(left, need.state / runner.sequences);
 }
 
+std::map<std::string, int64_t> bytes_by_type(const Weights& weights) {
+  std::map<std::string, int64_t> bytes;
+  for (const Parameter& p : weights.parameters())
+    bytes[std::string(name(p.file_type))] += matrix_bytes(p.file_type, p.tensor.rows(), p.tensor.width());
+  return bytes;
+}
+
+std::string types_text(const std::map<std::string, int64_t>& bytes_by_type) {
+  std::string text;
+  for (const auto& [type, bytes] : bytes_by_type)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", type, mib(bytes));
+  return text;
+}
+
+std::string mib(int64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
+
+void load_weights(const OpenModel& open, Runner& runner, const TalkOptions& talk) {
+  Progress progress("loading", talk.quiet, true);
+  open.weights->load(runner.threads(), [&](int64_t done, int64_t all) { progress.update(done, all); });
+}
+
 Session start_session(const ModelOptions& o, const TalkOptions& talk, DType cache,
                       const std::function<void(const OpenModel&, RunnerOptions&)>& adjust) {
   const auto start = std::chrono::steady_clock::now();
@@ -108,9 +129,7 @@ Session start_session(const ModelOptions& o, const TalkOptions& talk, DType cach
   if (adjust) adjust(*session.open, options);
   check_fits(o, *session.open, options);
   session.runner = std::make_unique<Runner>(*session.open, options);
-  Progress progress("loading", talk.quiet, true);
-  session.open->weights->load(session.runner->threads(),
-                              [&](int64_t done, int64_t all) { progress.update(done, all); });
+  load_weights(*session.open, *session.runner, talk);
   session.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return session;
 }

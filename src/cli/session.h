@@ -1,6 +1,7 @@
 // What commands share: finding and opening a model, checking that it fits, loading it behind a progress bar, its text.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -24,12 +25,23 @@ RunnerOptions runner_options(const ModelOptions& options, const OpenModel& open,
 /// and, once it was opened, the tokenizer.
 Fit fit_of_process(const OpenModel& open, const RunnerOptions& runner);
 
+/// Bytes as the signed integers that memory is counted in here.
+int64_t clamped(uint64_t bytes);
+
 /// Throws Error (kMemory) unless weights, state and work fit what --memory or the machine grants.
 void check_fits(const ModelOptions& options, const OpenModel& open, const RunnerOptions& runner);
 
 /// Where not all sequences fit at their longest: gives the states what --memory or the machine leaves, in
 /// `runner.state_budget`. The engine then decides who waits.
 void limit_state(const ModelOptions& options, const OpenModel& open, RunnerOptions& runner);
+
+/// Bytes of the file by type of weights, and as a line: "Q4_1 63.3 MiB, Q8_0 28.7 MiB".
+std::map<std::string, int64_t> bytes_by_type(const Weights& weights);
+std::string types_text(const std::map<std::string, int64_t>& bytes_by_type);
+std::string mib(int64_t bytes);
+
+/// Reads the weights behind a progress bar.
+void load_weights(const OpenModel& open, Runner& runner, const TalkOptions& talk);
 
 /// An opened, loaded model and its runner.
 struct Session {

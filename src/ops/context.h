@@ -23,6 +23,14 @@ struct Cost {
 /// Adds up costs by op.
 struct Meter {
   std::map<std::string, Cost> by_op;
+  /// Adds the cost and so many calls of kernels under `op`.
+  void book(const std::string& op, const Cost& cost, int64_t calls = 1) {
+    Cost& sum = by_op[op];
+    sum.flops += cost.flops;
+    sum.weight_bytes += cost.weight_bytes;
+    sum.state_bytes += cost.state_bytes;
+    sum.calls += calls;
+  }
   Cost total() const {
     Cost sum;
     for (const auto& [op, cost] : by_op) {
@@ -57,16 +65,6 @@ inline Launch launch_on(ThreadPool& pool) {
           }};
 }
 
-/// Books the cost and so many calls of kernels under `op`.
-inline void book(Context& cx, const std::string& op, const Cost& cost, int64_t calls = 1) {
-  if (cx.meter == nullptr) return;
-  Cost& sum = cx.meter->by_op[op];
-  sum.flops += cost.flops;
-  sum.weight_bytes += cost.weight_bytes;
-  sum.state_bytes += cost.state_bytes;
-  sum.calls += calls;
-}
-
 /// Unless the pass is dry, calls work(launch) to run a kernel on the pool.
 template <class Work>
 void run(Context& cx, const Work& work) {
@@ -78,7 +76,7 @@ void run(Context& cx, const Work& work) {
 /// Books the cost of a kernel under `op` and runs it.
 template <class Args>
 void run(Context& cx, const char* op, void (*kernel)(const Args&, Launch&), const Args& args, const Cost& cost) {
-  if (cx.meter != nullptr) book(cx, op, cost);
+  if (cx.meter != nullptr) cx.meter->book(op, cost);
   run(cx, [&](Launch& launch) { kernel(args, launch); });
 }
 

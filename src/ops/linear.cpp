@@ -65,10 +65,10 @@ std::vector<Tensor> linear(Context& cx, Tensor x, std::span<const LinearWeight* 
                                       .bias = w->bias.empty() ? nullptr : w->bias.f32(),
                                       .n = n};
     if (cx.meter == nullptr) continue;
-    book(cx, fmt::format("linear {}", name(w->weight.dtype)),
-         {.flops = 2 * x.rows() * n * x.width() + (w->bias.empty() ? 0 : x.rows() * n),
-          .weight_bytes = w->weight.bytes() + (w->bias.empty() ? 0 : w->bias.bytes())},
-         w == weights.front() ? 1 : 0);  // one list of tasks
+    cx.meter->book(fmt::format("linear {}", name(w->weight.dtype)),
+                   {.flops = 2 * x.rows() * n * x.width() + (w->bias.empty() ? 0 : x.rows() * n),
+                    .weight_bytes = w->weight.bytes() + (w->bias.empty() ? 0 : w->bias.bytes())},
+                   w == weights.front() ? 1 : 0);  // one list of tasks
   }
   ArenaScope scope(cx.arena);  // the rounded forms of x
   args.x = prepare(cx, x, forms_of(args));

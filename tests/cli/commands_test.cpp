@@ -18,8 +18,6 @@
 namespace godwit {
 namespace {
 
-namespace fs = std::filesystem;
-
 TEST_F(Commands, WrongUseIsExit2WithASuggestion) {
   const std::pair<std::string, std::string> cases[] = {
       {"evall", "eval"},

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/digest.h"
 #include "engine/harness.h"
-#include "engine/sha256.h"
 
 namespace godwit {
 namespace {
@@ -13,8 +13,8 @@ const std::string kFile = std::string(GODWIT_SOURCE_DIR) + "/tests/engine/numeri
 
 TEST(Hashes, Sha256) {
   // FIPS 180-4's examples: one block, and two.
-  EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
@@ -28,7 +28,7 @@ std::string hash_of(const OpenModel& open, int level) {
     const auto logits = all_logits(open, options, ids);
     bytes.append(reinterpret_cast<const char*>(logits.data()), logits.size() * sizeof(float));
   }
-  return sha256(bytes);
+  return sha256_hex(bytes);
 }
 
 std::map<std::string, std::string> hashes(int level) {
