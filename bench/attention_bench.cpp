@@ -1,6 +1,6 @@
 // Attention at the shapes of two small models: decoding one token over a long context (bytes of keys and values read
 // a second, all layers in turn, as a real step has them; beside it a plain read of as much memory), and a prompt of 512
-// tokens (one layer). Each at 1 and 2 threads.
+// tokens (one layer). Each at 1 and 2 threads. And both for multi-head latent attention, beside the peak of fmas.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -151,6 +151,68 @@ void store(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(x.size()) * 8);
 }
 
+constexpr int64_t kRank = 512, kRope = 64;  // as DeepSeek-V2 and V3, Kimi K2
+
+// One layer of multi-head latent attention: the last tokens of a context. heads, level, context, tokens, threads, type
+void latent(benchmark::State& state) {
+  const int64_t heads = state.range(0), context = state.range(2), tokens = state.range(3);
+  const Kernels kernels = level(state.range(1));
+  const auto type = static_cast<DType>(state.range(5));
+  ThreadPool pool(static_cast<int>(state.range(4)));
+  Launch launch = launch_on(pool);
+  const KvLayout layout{.k_offset = 0,
+                        .v_offset = kv_head_bytes(DType::kF16, kRope),
+                        .n_kv_heads = 1,
+                        .k_dim = kRank + kRope,
+                        .v_dim = kRank,
+                        .k_type = DType::kF16,
+                        .v_type = type,
+                        .shared_dim = kRank};
+  const int64_t page_bytes = layout.k_bytes() + layout.v_bytes(), n_pages = (context + kPageTokens - 1) / kPageTokens;
+  const std::vector<std::byte> memory(static_cast<size_t>(n_pages * page_bytes + 64), std::byte{0x22});
+  std::vector<const std::byte*> pages;
+  for (int64_t i = 0; i < n_pages; ++i)
+    pages.push_back(memory.data() + 64 - reinterpret_cast<uintptr_t>(memory.data()) % 64 + i * page_bytes);
+  const std::vector<float> q(static_cast<size_t>(tokens * heads * layout.k_dim), 0.01f);
+  std::vector<float> y(static_cast<size_t>(tokens * heads * layout.v_dim));
+  const KvRow row{0, static_cast<int32_t>(tokens), context - tokens, pages.data()};
+  for (auto _ : state) {
+    kernels.attention({.y = y.data(),
+                       .q = q.data(),
+                       .rows = &row,
+                       .n_rows = 1,
+                       .layout = layout,
+                       .n_heads = heads,
+                       .window = 0,
+                       .scale = 0.1f},
+                      launch);
+  }
+  state.SetLabel(kLevels[state.range(1)]);
+  const double keys = static_cast<double>(tokens * (2 * context - tokens + 1)) / 2;
+  const double flops = 2 * keys * static_cast<double>(heads * (2 * kRank + kRope));
+  state.counters["flops"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// The same work in registers only: what a thread can do at most. level
+void peak(benchmark::State& state) {
+  const Kernels kernels = level(state.range(0));
+  float sink[1];
+  Launch launch;
+  constexpr int64_t kRounds = 100000;
+  for (auto _ : state) {
+    kernels.probe_fma({.data = nullptr, .bytes = 0, .rounds = kRounds, .tasks = 1, .sink = sink}, launch);
+  }
+  state.counters["flops"] = benchmark::Counter(static_cast<double>(kRounds * kProbeAccumulators * 16 * 2),
+                                               benchmark::Counter::kIsIterationInvariantRate);
+}
+
+BENCHMARK(peak)->Arg(1)->Arg(2);
+BENCHMARK(latent)
+    ->ArgsProduct(
+        {{16, 128}, {1, 2}, {4096}, {1}, {1, 2}, {static_cast<int>(DType::kF16), static_cast<int>(DType::kQ8_0)}})
+    ->ArgsProduct({{16}, {1, 2}, {512}, {512}, {1, 2}, {static_cast<int>(DType::kF16)}})
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
 BENCHMARK(plain_read)->ArgsProduct({{0, 1}, {4096, 16384}, {1, 2}})->UseRealTime();
 BENCHMARK(decode)
     ->ArgsProduct({{0, 1}, {1, 2}, {256, 4096, 16384}, {1, 2}})

@@ -143,7 +143,9 @@ int run(int argc, char** argv) {
   const int n_threads = argc > 2 ? std::atoi(argv[2]) : 2;
   std::vector<DType> types;
   for (int i = 3; i < argc; ++i) types.push_back(dtype_from_name(argv[i]).value());
-  if (types.empty()) types = {DType::kQ4_1x16, DType::kQ5_0x16, DType::kQ8_0x16, DType::kQ4_Kx16, DType::kQ6_Kx16};
+  if (types.empty())
+    types = {DType::kQ4_0x16, DType::kQ4_1x16, DType::kQ5_0x16, DType::kQ8_0x16,
+             DType::kQ4_Kx16, DType::kQ6_Kx16, DType::kMXFP4x16};
   for (const DType type : types) {
     const int64_t k = info(type).block == 256 ? 2048 : 640;
     const int64_t n = megabytes * 1000000 / matrix_bytes(type, 16, k) * 16;

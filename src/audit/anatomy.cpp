@@ -4,6 +4,7 @@
 
 #include "audit/statistics.h"
 #include "base/error.h"
+#include "ops/experts.h"
 
 namespace godwit {
 namespace {
@@ -31,9 +32,25 @@ StepCost step_cost(const Model& model, const StateLayout& layout, bool exact, in
       sum.flops.push_back(op.flops);
       sum.weight_bytes.push_back(op.weight_bytes);
       sum.state_bytes.push_back(op.state_bytes);
+      sum.fewer_bytes.push_back(op.fewer_bytes);
+      sum.more_bytes.push_back(op.more_bytes);
     }
   }
+  for (auto& [name, op] : cost.ops)
+    for (auto* bytes : {&op.fewer_bytes, &op.more_bytes})
+      if (std::all_of(bytes->begin(), bytes->end(), [](int64_t n) { return n == 0; })) bytes->clear();
   return cost;
+}
+
+std::vector<ExpertLayers> expert_layers(const Model& model) {
+  std::vector<ExpertLayers> all;
+  for (const ExpertCount& count : model.experts()) {
+    auto same = std::find_if(all.begin(), all.end(),
+                             [&](const ExpertLayers& e) { return e.all == count.all && e.used == count.used; });
+    if (same == all.end()) same = all.insert(all.end(), {0, count.all, count.used});
+    ++same->layers;
+  }
+  return all;
 }
 
 int64_t parameters_named(const Weights& weights, const std::string& name) {
@@ -47,8 +64,11 @@ int64_t parameters_named(const Weights& weights, const std::string& name) {
 double StepCost::at(const OpCost& op, What what, double context) const {
   const std::vector<int64_t>& values = what == What::kFlops         ? op.flops
                                        : what == What::kWeightBytes ? op.weight_bytes
-                                                                    : op.state_bytes;
+                                       : what == What::kStateBytes  ? op.state_bytes
+                                       : what == What::kFewerBytes  ? op.fewer_bytes
+                                                                    : op.more_bytes;
   CHECK(context >= 0 && context <= static_cast<double>(knots.back()), "a cost up to {} at {}", knots.back(), context);
+  if (values.empty() && (what == What::kFewerBytes || what == What::kMoreBytes)) return 0;
   return interpolated<int64_t>(knots, values, context);
 }
 
@@ -56,6 +76,16 @@ double StepCost::total(What what, double context) const {
   double sum = 0;
   for (const auto& [name, op] : ops) sum += at(op, what, context);
   return sum;
+}
+
+double Anatomy::expected_experts(int64_t tokens) const {
+  double sum = 0, layers = 0;
+  for (const ExpertLayers& e : experts) {
+    const auto n = static_cast<double>(e.layers);
+    sum += n * godwit::expected_experts(e.all, e.used, tokens);
+    layers += n;
+  }
+  return layers > 0 ? sum / layers : 0;
 }
 
 bool int8_products(const Weights& weights, bool exact) {
@@ -70,7 +100,8 @@ Anatomy anatomy_of(const OpenModel& open, const RunnerOptions& options, const st
   Anatomy a;
   a.architecture = open.architecture->name;
   a.n_params = open.weights->count();
-  a.n_active_params = a.n_params;
+  a.n_active_params = a.n_params - model.idle_parameters();
+  a.experts = expert_layers(model);
   a.n_embedding_params = parameters_named(*open.weights, "token_embd.weight");
   a.weights_bytes = open.weights->bytes();
   a.context_length = model.context_length();

@@ -15,6 +15,9 @@ namespace godwit {
 struct OpCost {
   int64_t calls = 0;
   std::vector<int64_t> flops, weight_bytes, state_bytes;
+  // Where it depends on the tokens which weights are read: the least and the most are so much below and above
+  // weight_bytes, the mean over uniform choices. Else empty.
+  std::vector<int64_t> fewer_bytes = {}, more_bytes = {};
 };
 
 /// The costs of one kind of step at contexts `knots` (tokens that each sequence has absorbed before the step,
@@ -24,7 +27,7 @@ struct StepCost {
   std::vector<int64_t> knots;
   std::map<std::string, OpCost> ops;
 
-  enum class What { kFlops, kWeightBytes, kStateBytes };
+  enum class What { kFlops, kWeightBytes, kStateBytes, kFewerBytes, kMoreBytes };
   /// Of one op at a context up to the last knot.
   double at(const OpCost& op, What what, double context) const;
   /// Of all ops.
@@ -38,6 +41,11 @@ struct StepCost {
   }
 };
 
+/// So many layers have mixtures of `all` experts, of which a token meets `used`.
+struct ExpertLayers {
+  int64_t layers = 0, all = 0, used = 0;
+};
+
 struct Anatomy {
   std::string architecture;
   int64_t n_params = 0, n_active_params = 0, n_embedding_params = 0;
@@ -46,12 +54,19 @@ struct Anatomy {
   int64_t state_per_token_bytes = 0;     // before any window closes
   int64_t state_per_sequence_bytes = 0;  // fixed records
   bool quantized = false;                // int8_products
-  StepCost token;                        // one prompt token alone, no logits: its flops are a prompt's, token by token
+  std::vector<ExpertLayers> experts = {};
+  StepCost token;  // one prompt token alone, no logits: its flops are a prompt's, token by token
   struct Batch {
     StepCost decode;  // one token of every sequence, with logits
     StepCost chunk;   // a full chunk of prompt tokens, shared evenly, no logits: bytes only
   };
   std::map<int64_t, Batch> batches;  // by number of sequences
+
+  /// A token does not meet all parameters.
+  bool is_mixture() const { return n_active_params < n_params; }
+  /// Distinct experts that a step of so many tokens reads, of a layer that has some, when choices are uniform and
+  /// independent: the mean over these layers. 0 without experts.
+  double expected_experts(int64_t tokens) const;
 };
 
 /// Whether products are in 8-bit integers: some weights are quantized, and activations are rounded.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "audit/saving.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -171,10 +172,12 @@ Costs costs_of(const Rounds& rounds, Key key, uint64_t draw) {
 // ---------------------------------------------------------------- figures
 
 bool is_product(const std::string& op) { return op.starts_with("linear "); }
+bool is_experts(const std::string& op) { return op.starts_with("experts "); }
 
 // The machine's own limit of an op's operations.
 double limit_of(const std::string& op, const Anatomy& a, const Limits& limits) {
-  return is_product(op) && a.quantized && limits.int8_ops_per_s > 0 ? limits.int8_ops_per_s : limits.f32_ops_per_s;
+  return (is_product(op) || is_experts(op)) && a.quantized && limits.int8_ops_per_s > 0 ? limits.int8_ops_per_s
+                                                                                        : limits.f32_ops_per_s;
 }
 
 // Operations of an op in a step that takes `batch` sequences from one context to another, by its first and last token.
@@ -185,6 +188,25 @@ double prompt_flops(const Anatomy& a, const std::string& op, double from, double
   return 0.5 * (to - from) * static_cast<double>(batch) * (flops(from) + flops(std::max(from, to - 1)));
 }
 
+// Operations a second of products of so many rows each: between measured numbers of rows the time is linear.
+double rate_at(const std::map<int64_t, double>& rates, double rows) {
+  const auto time_of = [](const auto& entry) { return static_cast<double>(entry.first) / entry.second; };
+  const auto above = rates.lower_bound(static_cast<int64_t>(std::ceil(rows)));
+  if (above == rates.end()) return rates.rbegin()->second;
+  if (above == rates.begin()) return above->second;
+  const auto below = std::prev(above);
+  const auto from = static_cast<double>(below->first), to = static_cast<double>(above->first);
+  const double share = (rows - from) / (to - from);
+  return rows / (time_of(*below) + share * (time_of(*above) - time_of(*below)));
+}
+
+// Rows of activations for each expert that a step reads, on average: a token alone reads all of its own.
+double rows_each(const std::string& op, double bytes, int64_t tokens, const Anatomy& a) {
+  const auto token = a.token.ops.find(op);
+  if (token == a.token.ops.end() || bytes <= 0) return 1;
+  return std::max(1.0, static_cast<double>(tokens) * a.token.at(token->second, What::kWeightBytes, 0) / bytes);
+}
+
 // Seconds of an op of a step of so many tokens.
 double op_seconds(const std::string& op, double flops, double bytes, int64_t calls, int64_t tokens,
                   const AuditedModel& model, const Limits& limits) {
@@ -192,6 +214,7 @@ double op_seconds(const std::string& op, double flops, double bytes, int64_t cal
   const auto found = model.kernel_rates.find(op);
   if (found == model.kernel_rates.end() || found->second.empty())
     return std::max(read, flops / limit_of(op, model.anatomy, limits)) + call;
+  if (is_experts(op)) return flops / rate_at(found->second, rows_each(op, bytes, tokens, model.anatomy)) + call;
   auto rate = found->second.lower_bound(tokens);  // of as many rows, or the next larger number that was measured
   if (rate == found->second.end()) --rate;
   return flops / rate->second + call;
@@ -209,13 +232,22 @@ class Figures {
   }
 
   Json all() const {
-    return {{"per_busy_second", plain(report_.profile.cost_per_s(), "currency per s", "assumed")},
-            {"anatomy", anatomy()},
-            {"memory", memory()},
-            {"points", points()},
-            {"cost", cost()},
-            {"break_even", break_even()},
-            {"growth", growth()}};
+    Json all{{"per_busy_second", plain(report_.profile.cost_per_s(), "currency per s", "assumed")},
+             {"anatomy", anatomy()},
+             {"memory", memory()},
+             {"points", points()},
+             {"cost", cost()},
+             {"break_even", break_even()},
+             {"growth", growth()}};
+    // Reports of dense models are as they were before there were others.
+    if (std::any_of(report_.models.begin(), report_.models.end(),
+                    [](const auto& m) { return m.anatomy.is_mixture(); })) {
+      all["experts"] = experts();
+      const std::optional<double> context = compared_at();
+      all["cost_by_batch"] = context ? cost_by_batch(*context) : Json::array();
+      all["savings"] = context ? savings_of(decoding_costs(*context)) : Json::array();
+    }
+    return all;
   }
 
  private:
@@ -431,6 +463,91 @@ class Figures {
       }
     }
     return list;
+  }
+
+  // Distinct experts and bytes of weights of a step, by sequences at once.
+  Json experts() const {
+    Json list = Json::array();
+    for (size_t m = 0; m < report_.models.size(); ++m) {
+      const Anatomy& a = anatomy_of(m);
+      for (const auto& [batch, steps] : a.batches) {
+        if (!a.is_mixture()) continue;
+        Json row{{"model", name(m)}, {"batch", batch}};
+        row["expected"] = plain(a.expected_experts(batch), "experts a layer", "derived");
+        double sum = 0, n = 0;
+        for (const Sample& s : report_.samples)
+          if (s.model == m && s.batch == batch && s.kind == Sample::Kind::kDecode && s.experts > 0)
+            sum += s.experts, ++n;
+        if (n > 0) row["measured"] = plain(sum / n, "experts a layer", "measured");
+        row["decode_weight_bytes_per_token"] = weight_bytes(steps.decode);
+        row["chunk_weight_bytes_per_token"] = weight_bytes(steps.chunk);
+        list.push_back(row);
+      }
+    }
+    return list;
+  }
+
+  static Json weight_bytes(const StepCost& step) {
+    const auto tokens = static_cast<double>(step.tokens);
+    const double expected = step.total(What::kWeightBytes, 0);
+    return {{"least", (expected - step.total(What::kFewerBytes, 0)) / tokens},
+            {"expected", expected / tokens},
+            {"most", (expected + step.total(What::kMoreBytes, 0)) / tokens},
+            {"method", "derived"}};
+  }
+
+  // The context to compare models at: decoding was measured there for the most numbers of sequences, of all models; of
+  // several such contexts the one nearest to a short chat's.
+  std::optional<double> compared_at() const {
+    constexpr double kUsual = 1024;
+    std::map<double, std::map<int64_t, size_t>> models_at;  // by context, by batch
+    for (const auto& [key, draws] : costs_)
+      for (double c : draws[0].decode.x) ++models_at[c][key.batch];
+    std::optional<double> best;
+    int64_t most = 0;
+    for (const auto& [context, batches] : models_at) {
+      const int64_t n = std::count_if(batches.begin(), batches.end(),
+                                      [&](const auto& entry) { return entry.second == report_.models.size(); });
+      const bool nearer = best && std::abs(std::log(context / kUsual)) < std::abs(std::log(*best / kUsual));
+      if (n < most || n == 0 || (n == most && !nearer)) continue;
+      best = context;
+      most = n;
+    }
+    return best;
+  }
+
+  double per_million(const Costs& c, double context, int64_t batch) const {
+    return 1e6 * report_.profile.cost_per_s() * c.decode(context) / static_cast<double>(batch);
+  }
+
+  Json cost_by_batch(double context) const {
+    Json list = Json::array();
+    for (const auto& entry : costs_) {
+      const Key key = entry.first;
+      if (!entry.second[0].decode.covers(context)) continue;
+      list.push_back(
+          {{"model", name(key.model)},
+           {"batch", key.batch},
+           {"context", context},
+           {"currency", report_.profile.currency},
+           {"per_million", figure(
+                               key, [&](const Costs& c) { return per_million(c, context, key.batch); },
+                               "currency per million tokens", rounds_.at(key).n_decode(context, context), "derived")}});
+    }
+    return list;
+  }
+
+  std::vector<DecodingCost> decoding_costs(double context) const {
+    std::vector<DecodingCost> models;
+    for (size_t m = 0; m < report_.models.size(); ++m) {
+      const Anatomy& a = anatomy_of(m);
+      models.push_back({.name = name(m), .n_params = a.n_params, .n_active_params = a.n_active_params});
+      for (const auto& [key, draws] : costs_) {
+        if (key.model != m || !draws[0].decode.covers(context)) continue;
+        for (const Costs& c : draws) models[m].per_million[key.batch].push_back(per_million(c, context, key.batch));
+      }
+    }
+    return models;
   }
 
   struct Metric {

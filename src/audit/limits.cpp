@@ -200,8 +200,7 @@ double attention_rate(const Kernels& kernels, ThreadPool& pool, const KvLayout& 
                       int64_t bytes) {
   constexpr int64_t kFewestPages = 4, kMostPages = 512;
   const bool prompt = bytes == 0;
-  const int64_t page_bytes = std::max(layout.k_offset + layout.n_kv_heads * kv_head_bytes(layout.k_type, layout.k_dim),
-                                      layout.v_offset + layout.n_kv_heads * kv_head_bytes(layout.v_type, layout.v_dim));
+  const int64_t page_bytes = std::max(layout.k_offset + layout.k_bytes(), layout.v_offset + layout.v_bytes());
   const int64_t n_rows = prompt ? 1 : rows;
   const int64_t n_pages = prompt ? kFewestPages + (rows + kPageTokens - 1) / kPageTokens
                                  : std::clamp(bytes / (n_rows * page_bytes), kFewestPages, kMostPages);

@@ -22,6 +22,8 @@ Json step_json(const StepCost& step) {
   for (const auto& [name, op] : step.ops) {
     ops[name] = {{"calls", op.calls}, {"weight_bytes", op.weight_bytes}, {"state_bytes", op.state_bytes}};
     if (!op.flops.empty()) ops[name]["flops"] = op.flops;
+    if (!op.fewer_bytes.empty()) ops[name]["fewer_bytes"] = op.fewer_bytes;
+    if (!op.more_bytes.empty()) ops[name]["more_bytes"] = op.more_bytes;
   }
   return {{"tokens", step.tokens}, {"rows", step.rows}, {"wanted", step.wanted}, {"knots", step.knots}, {"ops", ops}};
 }
@@ -74,10 +76,14 @@ StepCost step_from(const Json& json) {
     cost.calls = whole(op.at("calls"));
     cost.weight_bytes = whole_list(op.at("weight_bytes"));
     cost.state_bytes = whole_list(op.at("state_bytes"));
-    if (op.contains("flops")) cost.flops = whole_list(op.at("flops"));
-    for (const auto* list : {&cost.weight_bytes, &cost.state_bytes, &cost.flops})
-      require(list->size() == step.knots.size() || (list == &cost.flops && list->empty()), "{}: a value for each knot",
-              name);
+    for (auto* list : {&cost.weight_bytes, &cost.state_bytes})
+      require(list->size() == step.knots.size(), "{}: a value for each knot", name);
+    for (const auto& [key, list] : {std::pair{"flops", &cost.flops}, std::pair{"fewer_bytes", &cost.fewer_bytes},
+                                    std::pair{"more_bytes", &cost.more_bytes}}) {
+      if (!op.contains(key)) continue;
+      *list = whole_list(op.at(key));
+      require(list->size() == step.knots.size(), "{}: a value for each knot", name);
+    }
   }
   return step;
 }
@@ -120,6 +126,7 @@ Json inputs_json(const Report& r) {
                        {"to", s.to},
                        {"seconds", s.seconds}});
     if (s.joules > 0) samples.back()["joules"] = s.joules;
+    if (s.experts > 0) samples.back()["experts"] = s.experts;
   }
   return {{"schema", kAuditSchema},
           {"version", r.version},
@@ -149,7 +156,8 @@ Sample sample_from(const Json& json, const std::vector<AuditedModel>& models) {
            .from = whole(json.at("from"), 0, kMostContext),
            .to = whole(json.at("to"), 1, kMostContext),
            .seconds = {},
-           .joules = real(json.value("joules", Json(0)))};
+           .joules = real(json.value("joules", Json(0))),
+           .experts = real(json.value("experts", Json(0)))};
   for (const Json& seconds : json.at("seconds")) s.seconds.push_back(real(seconds, 1e-9));
   const std::string kind = json.at("kind");
   size_t i = 0;
@@ -232,14 +240,18 @@ Json to_json(const Anatomy& a) {
   Json batches = Json::object();
   for (const auto& [batch, steps] : a.batches)
     batches[std::to_string(batch)] = {{"decode", step_json(steps.decode)}, {"chunk", step_json(steps.chunk)}};
-  return {{"architecture", a.architecture},
-          {"parameters", {{"total", a.n_params}, {"active", a.n_active_params}, {"embedding", a.n_embedding_params}}},
-          {"weights_bytes", a.weights_bytes},
-          {"context_length", a.context_length},
-          {"state", {{"per_token_bytes", a.state_per_token_bytes}, {"per_sequence_bytes", a.state_per_sequence_bytes}}},
-          {"int8_products", a.quantized},
-          {"token", step_json(a.token)},
-          {"batches", batches}};
+  Json result{
+      {"architecture", a.architecture},
+      {"parameters", {{"total", a.n_params}, {"active", a.n_active_params}, {"embedding", a.n_embedding_params}}},
+      {"weights_bytes", a.weights_bytes},
+      {"context_length", a.context_length},
+      {"state", {{"per_token_bytes", a.state_per_token_bytes}, {"per_sequence_bytes", a.state_per_sequence_bytes}}},
+      {"int8_products", a.quantized},
+      {"token", step_json(a.token)},
+      {"batches", batches}};
+  for (const ExpertLayers& e : a.experts)
+    result["experts"].push_back({{"layers", e.layers}, {"all", e.all}, {"used", e.used}});
+  return result;
 }
 
 Anatomy anatomy_from(const Json& json) {
@@ -256,6 +268,12 @@ Anatomy anatomy_from(const Json& json) {
             .quantized = json.at("int8_products"),
             .token = step_from(json.at("token")),
             .batches = {}};
+  for (const Json& e : json.value("experts", Json::array())) {
+    const int64_t all = whole(e.at("all"), 1);
+    a.experts.push_back({whole(e.at("layers"), 1), all, whole(e.at("used"), 1, all)});
+  }
+  require(a.n_active_params <= a.n_params && (a.experts.empty() ? !a.is_mixture() : true),
+          "{} parameters of {} are active", a.n_active_params, a.n_params);
   for (const auto& [op, cost] : a.token.ops) require(!cost.flops.empty(), "{}: no operations", op);
   for (const auto& [batch, steps] : json.at("batches").items()) {
     Anatomy::Batch& b = a.batches[whole_key(batch)];

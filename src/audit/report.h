@@ -28,6 +28,7 @@ struct Sample {
   int64_t from = 0, to = 0;
   std::vector<double> seconds;  // of each step, in nanoseconds' digits
   double joules = 0;            // of all of them together; 0: not measured
+  double experts = 0;           // distinct ones that a step read, the mean over steps and layers; 0: there are none
 };
 
 struct AuditedModel {

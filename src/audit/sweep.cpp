@@ -8,6 +8,37 @@
 #include "engine/sampler.h"
 
 namespace godwit {
+namespace {
+
+// Of 64 tokens.
+void flip_rows(std::byte* at, const std::vector<std::byte>& row) {
+  for (int64_t token = 0; token < kPageTokens; ++token, at += row.size())
+    for (size_t i = 0; i < row.size(); ++i) at[i] ^= row[i];
+}
+
+// Flips the signs of some channels of the values of a sequence, the same ones of all its tokens. Of Q8_0 those of whole
+// blocks, by their scales.
+void flip_signs(const StateLayout& layout, SequenceState& state, uint64_t seed) {
+  for (size_t place = 0; place < layout.places.size(); ++place) {
+    const auto& parts = layout.places[place];
+    if (parts.size() != 2 || parts[1].part.keep != Keep::kPerToken) continue;
+    const StatePart& values = parts[1].part;
+    const int64_t dim = values.shape[1], head_bytes = kv_head_bytes(values.dtype, dim);
+    const bool scales = values.dtype == DType::kQ8_0;
+    const size_t count = static_cast<size_t>(scales ? dim / 32 : dim), size = values.dtype == DType::kF32 ? 4 : 2;
+    for (int64_t head = 0; head < values.shape[0]; ++head) {
+      std::vector<std::byte> row(count * size);
+      for (size_t i = 0; i < count; ++i)
+        if ((random_bits(seed, place, static_cast<size_t>(head) * count + i) & 1) != 0)
+          row[i * size + size - 1] = std::byte{0x80};
+      const int64_t offset = parts[1].offset + head * head_bytes + (scales ? dim * kPageTokens : 0);
+      for (std::byte* page : state.pages[static_cast<size_t>(parts[1].group)])
+        if (page != nullptr) flip_rows(page + offset, row);
+    }
+  }
+}
+
+}  // namespace
 
 Sweep::Sweep(Runner& runner, int64_t batch, const std::atomic<bool>& stop)
     : runner_(runner), stop_(stop), states_(static_cast<size_t>(batch)) {}
@@ -39,13 +70,19 @@ DecodeTimes Sweep::decode(int64_t sequences, int64_t n) {
   auto fork = runner_.pool().fork(states_[0]);
   if (!fork) fail(ErrorKind::kMemory, "state: no room to decode after {} tokens", states_[0].absorbed);
   states.push_back(std::move(*fork));
-  while (static_cast<int64_t>(states.size()) < sequences) states.push_back(copy_of(states_[0]));
+  while (static_cast<int64_t>(states.size()) < sequences) {
+    states.push_back(copy_of(states_[0]));
+    // As if it had other tokens behind it: of those with the same, routers choose the same experts.
+    flip_signs(runner_.layout(), states.back(), states.size());
+  }
   DecodeTimes times;
+  runner_.take_expert_use();
   // By turns, so that both meet the same machine.
   for (int64_t i = 0; i < n && !stop_; ++i) {
     times.steps.push_back(step(states, 1, Want::kLast));
     if (i % 4 == 0) times.layers.push_back(step(states, 1, Want::kNone));
   }
+  times.experts = runner_.take_expert_use();
   return times;
 }
 

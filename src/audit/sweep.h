@@ -11,6 +11,7 @@ namespace godwit {
 struct DecodeTimes {
   std::vector<double> steps;   // with logits and a choice from them
   std::vector<double> layers;  // without
+  ExpertUse experts;           // of all of these
 };
 
 class Sweep {
@@ -29,8 +30,8 @@ class Sweep {
   /// Takes all sequences to `context` tokens: chunk by chunk, each shared evenly. Throws Error (kMemory) when the state
   /// has no room.
   std::vector<Chunk> advance(int64_t context);
-  /// Decodes `n` tokens of so many sequences that are as the first one is now, but share no page: the first and copies
-  /// of it. It stays where it is. Throws as advance.
+  /// Decodes `n` tokens of so many sequences that are as long as the first one is now, but share no page: the first and
+  /// copies of it whose values have other signs. It stays where it is. Throws as advance.
   DecodeTimes decode(int64_t sequences, int64_t n);
 
  private:

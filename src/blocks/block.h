@@ -11,6 +11,11 @@
 
 namespace godwit {
 
+/// Experts of a mixture: how many there are, and how many a token is sent to.
+struct ExpertCount {
+  int64_t all = 0, used = 0;
+};
+
 struct Block {
   virtual ~Block() = default;
   /// [tokens, d_model] both ways.
@@ -19,6 +24,10 @@ struct Block {
   virtual std::vector<StatePart> state(const CacheTypes&) const { return {}; }
   /// Its rotary scheme, if it has one: the step makes the tables.
   virtual RopeSpec* rope() { return nullptr; }
+  /// Parameters that a token does not touch: those of experts it is not sent to.
+  virtual int64_t idle_parameters() const { return 0; }
+  /// Of a mixture; else none.
+  virtual ExpertCount experts() const { return {}; }
   /// "attention", "window attention", "mlp": for people (inspect).
   virtual std::string kind() const = 0;
 };

@@ -7,18 +7,19 @@ void ResidualLayer::forward(Context& cx, Stream& stream, const StepInput& in) co
     ArenaScope scope(cx.arena);
     Tensor y = block.forward(cx, pre(cx, stream.x), in.at(place));
     if (post) y = (*post)(cx, y);
-    stream.x = residual(cx, stream.x, y, stream.next());
+    stream.x = residual(cx, stream.x, y, stream.next(), parts_.residual_scale);
   };
   step(parts_.mixer_norm, *parts_.mixer, parts_.mixer_post_norm, in.place);
   step(parts_.ffn_norm, *parts_.ffn, parts_.ffn_post_norm, in.place + 1);
 }
 
 std::unique_ptr<Layer> pre_norm(const Scope& s, int64_t d_model, float eps, std::unique_ptr<Block> mixer,
-                                std::unique_ptr<Block> ffn) {
+                                std::unique_ptr<Block> ffn, const char* ffn_norm, float residual_scale) {
   return std::make_unique<ResidualLayer>(ResidualLayer::Parts{.mixer_norm = norm(s, "attn_norm", d_model, eps),
                                                               .mixer = std::move(mixer),
-                                                              .ffn_norm = norm(s, "ffn_norm", d_model, eps),
-                                                              .ffn = std::move(ffn)});
+                                                              .ffn_norm = norm(s, ffn_norm, d_model, eps),
+                                                              .ffn = std::move(ffn),
+                                                              .residual_scale = residual_scale});
 }
 
 }  // namespace godwit

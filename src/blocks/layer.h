@@ -44,6 +44,7 @@ class ResidualLayer final : public Layer {
     Norm ffn_norm;
     std::unique_ptr<Block> ffn;
     std::optional<Norm> ffn_post_norm = {};
+    float residual_scale = 1.0f;  // both blocks' outputs are multiplied with it (Granite)
   };
   explicit ResidualLayer(Parts parts) : parts_(std::move(parts)) {}
   void forward(Context& cx, Stream& stream, const StepInput& in) const override;
@@ -53,8 +54,9 @@ class ResidualLayer final : public Layer {
   Parts parts_;
 };
 
-/// The usual pre-norm layer: norms "attn_norm" and "ffn_norm" of d_model.
+/// The usual pre-norm layer: norms "attn_norm" and `ffn_norm` of d_model.
 std::unique_ptr<Layer> pre_norm(const Scope& scope, int64_t d_model, float eps, std::unique_ptr<Block> mixer,
-                                std::unique_ptr<Block> ffn);
+                                std::unique_ptr<Block> ffn, const char* ffn_norm = "ffn_norm",
+                                float residual_scale = 1.0f);
 
 }  // namespace godwit

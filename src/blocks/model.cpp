@@ -57,6 +57,21 @@ StateLayout Model::state_layout(const CacheTypes& types) const {
   return layout;
 }
 
+int64_t Model::idle_parameters() const {
+  int64_t n = 0;
+  for (const auto& layer : layers_)
+    for (const Block* block : layer->blocks()) n += block->idle_parameters();
+  return n;
+}
+
+std::vector<ExpertCount> Model::experts() const {
+  std::vector<ExpertCount> all;
+  for (const auto& layer : layers_)
+    for (const Block* block : layer->blocks())
+      if (const ExpertCount count = block->experts(); count.all > 0) all.push_back(count);
+  return all;
+}
+
 int64_t Model::rope_choice(int64_t length) const {
   // No term ever falls, so equal sums mean equal terms.
   int64_t sum = 0;
@@ -84,6 +99,7 @@ void Model::head(Context& cx, Tensor x, const std::vector<int32_t>& wanted, cons
     const int64_t count = std::min(slice, n - first);
     Tensor h = gather_rows(cx, x, std::span(wanted).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
     Tensor logits = linear(cx, output_norm_(cx, h), output_);
+    if (spec_.logit_scale != 1.0f) logits = scaled(cx, logits, spec_.logit_scale);
     if (spec_.logit_softcap > 0.0f) logits = softcap(cx, logits, spec_.logit_softcap);
     if (sink) sink(first, logits);
   }

@@ -21,6 +21,7 @@ class Model {
     float norm_eps = 1e-6f;
     bool norm_plus_one = false;
     float logit_softcap = 0.0f;  // 0: none
+    float logit_scale = 1.0f;    // logits are multiplied with it
   };
   /// Embedding, output norm and output head (the embedding when the file has no output.weight).
   Model(const Config& config, Weights& weights, const Head& head);
@@ -30,6 +31,11 @@ class Model {
   /// Computes the batch and advances nothing: the caller's sequence states say what was absorbed before. Logits of
   /// the wanted tokens go to the sink in slices of at most 32 MiB; the arena is as before afterwards.
   void forward(Context& cx, const Batch& batch, const StateLayout& layout, const LogitsSink& sink) const;
+
+  /// Parameters that a token does not touch.
+  int64_t idle_parameters() const;
+  /// Of every layer that has experts.
+  std::vector<ExpertCount> experts() const;
 
   /// Where the state of every place lies, for these cache types. Throws Error (kUsage) when a type does not fit.
   StateLayout state_layout(const CacheTypes& types) const;

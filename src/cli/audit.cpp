@@ -364,11 +364,12 @@ class Audit {
                   .from = context,
                   .to = context,
                   .seconds = steps,
-                  .joules = all > 0 ? times["joules"].get<double>() * own / all : 0};
+                  .joules = all > 0 ? times["joules"].get<double>() * own / all : 0,
+                  .experts = times["experts"]};
     add(sample);
     sample.kind = Sample::Kind::kLayers;
     sample.seconds = layers;
-    sample.joules = 0;
+    sample.joules = sample.experts = 0;
     add(sample);
   }
 

@@ -29,6 +29,7 @@ class Text {
     models();
     points();
     costs();
+    if (f_.contains("savings")) savings();
     break_even();
     growth();
     plot();
@@ -106,6 +107,7 @@ class Text {
            with_unit(parameters["embedding"]), model["weight_types"].get<std::string>());
       line("   a token, decoding: {}; by context", linear(f["decode_flops_per_token"], "flop"));
       line("                      {}; by context", linear(f["decode_bytes_per_token"], "B"));
+      if (f_.contains("experts")) experts_of(names_[m]);
       line("   a token of a prompt: {}", linear(f["prefill_flops_per_token"], "flop"));
       const auto overtakes = [&](const char* what) {
         const Json& at = f["attention_overtakes"][what];
@@ -122,6 +124,18 @@ class Text {
           line("   memory: {:.1f} MiB at most (predicted {:.1f})", memory["peak"]["value"].get<double>() / (1 << 20),
                memory["predicted"]["value"].get<double>() / (1 << 20));
       for (const Json& why : model["left_out"]) line("   not measured: {}", why.get<std::string>());
+    }
+  }
+
+  // What a step reads of a mixture, by how many tokens it has.
+  void experts_of(const std::string& name) {
+    for (const Json& e : f_["experts"]) {
+      if (e["model"] != name) continue;
+      const Json& bytes = e["decode_weight_bytes_per_token"];
+      line("   weights a token reads, {:>2} at once: {}B expected, {}B to {}B; {} distinct experts a layer expected{}",
+           e["batch"].get<int64_t>(), with_unit(bytes["expected"]), with_unit(bytes["least"]), with_unit(bytes["most"]),
+           short_number(e["expected"]["value"]),
+           e.contains("measured") ? ", " + short_number(e["measured"]["value"]) + " measured" : "");
     }
   }
 
@@ -179,6 +193,80 @@ class Text {
            cell(value(c["per_million_in"]), 14), cell(value(c["per_million_out"]), 16),
            cell(fmt::format("{:.2e}", c["per_request"]["value"].get<double>()), 14), cell(value(c["energy"]), 14));
     }
+  }
+
+  const Json* find(const Json& list, const Json& model, int64_t batch) const {
+    for (const Json& entry : list)
+      if (entry["model"] == model && entry["batch"] == batch) return &entry;
+    return nullptr;
+  }
+
+  // "62%", "62% ±1": of what a dense model costs.
+  static std::string share(const Json& figure) {
+    const double x = figure["value"];
+    if (figure["low"].is_null()) return fmt::format("{:.0f}%", 100 * x);
+    const double half = 0.5 * (figure["high"].get<double>() - figure["low"].get<double>());
+    return fmt::format("{:.0f}% ±{:.0f}", 100 * x, 100 * half);
+  }
+  static const Json* row_of(const Json& beside, int64_t batch) {
+    if (beside.contains("rows"))
+      for (const Json& row : beside["rows"])
+        if (row["batch"] == batch) return &row["saving"];
+    return nullptr;
+  }
+
+  void savings() {
+    if (f_["savings"].empty()) return;
+    line("\na million tokens decoded at context {:.0f}, in {}, by sequences at once",
+         f_["cost_by_batch"][0]["context"].get<double>(), f_["cost_by_batch"][0]["currency"].get<std::string>());
+    std::string head = " at once";
+    for (const std::string& name : names_) head += cell(letter(name), 14);
+    line("{}", head);
+    for (int64_t batch : batches_) {
+      std::string row = fmt::format("{:>8}", batch);
+      for (const std::string& name : names_) {
+        const Json* cost = find(f_["cost_by_batch"], name, batch);
+        row += cell(cost == nullptr ? "-" : value((*cost)["per_million"]), 14);
+      }
+      line("{}", row);
+    }
+    for (const Json& s : f_["savings"]) saving(s);
+  }
+
+  // Of one mixture.
+  void saving(const Json& s) {
+    line("\n{}  saving over dense models of about its size (within 25 % by count of parameters)", letter(s["model"]));
+    for (const char* size : {"equal_total", "equal_active"}) {
+      const Json& beside = s[size];
+      const char* what = std::string_view(size) == "equal_total" ? "total" : "active";
+      if (beside.contains("not")) {
+        line("   equal {} size: {}", what, beside["not"].get<std::string>());
+      } else {
+        line("   equal {} size: {}, {:.2f} times as many parameters", what, letter(beside["model"]),
+             beside["size_ratio"].get<double>());
+      }
+    }
+    line(" at once {} {} {}", cell("over equal total", 18), cell("over equal active", 18), cell("experts a layer", 20));
+    for (int64_t batch : batches_) {
+      const Json *total = row_of(s["equal_total"], batch), *active = row_of(s["equal_active"], batch);
+      const Json* e = find(f_["experts"], s["model"], batch);
+      if (e == nullptr || (total == nullptr && active == nullptr)) continue;
+      const std::string measured = e->contains("measured") ? short_number((*e)["measured"]["value"]) : "-";
+      line("{:>8} {} {} {}", batch, cell(total == nullptr ? "-" : share(*total), 18),
+           cell(active == nullptr ? "-" : share(*active), 18),
+           cell(fmt::format("{} ({})", measured, short_number((*e)["expected"]["value"])), 20));
+    }
+    if (s["equal_total"].contains("half"))
+      line("   half of the saving of one sequence is left at: {}", half(s["equal_total"]["half"]));
+  }
+
+  static std::string half(const Json& h) {
+    const std::string state = h["state"], why = h.value("why", "");
+    if (state == "none") return why.empty() ? "none in range" : "none in range: " + why;
+    if (state == "undetermined") return "undetermined: " + why;
+    std::string text = fmt::format("{:.1f} at once", h["batch"].get<double>());
+    if (h.contains("low")) text += fmt::format(" [{:.1f} to {:.1f}]", h["low"].get<double>(), h["high"].get<double>());
+    return text;
   }
 
   std::string answer(const Json& b, const char* which) const {

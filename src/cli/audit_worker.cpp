@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <iostream>
 #include <set>
@@ -22,6 +23,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/session.h"
+#include "ops/experts.h"
 
 namespace godwit {
 namespace {
@@ -124,7 +126,7 @@ class Measurer {
       return decode_state_bytes(layout, batch, context, generate_, runner_options_.chunk);
     };
     runner_options_.state_budget = state(batches.front(), contexts.front());
-    need_ = fit_of_process(*open_, runner_options_);
+    take_need();
     const int64_t taken = request.at("taken_bytes"), granted = clamped(granted_memory()) - taken;
     if (need_.total() > granted)
       fail(ErrorKind::kMemory, "{}: needs {} MiB, {} MiB are left{}", open_->config.source, need_.total() >> 20,
@@ -152,8 +154,14 @@ class Measurer {
     }
   }
 
-  Json load() {
+  /// Mapped weights count as all others: what is read again and again from a disk says nothing of a model.
+  void take_need() {
     need_ = fit_of_process(*open_, runner_options_);
+    need_.mapped = 0;
+  }
+
+  Json load() {
+    take_need();
     runner_ = std::make_unique<Runner>(*open_, runner_options_);
     load_weights(*open_, *runner_, talk_);
     return Json::object();
@@ -173,26 +181,69 @@ class Measurer {
   /// rows with weights from memory, of a chunk with weights in the caches.
   Json kernel_rates(const Json& request) {
     const Kernels kernels = kernels_at(runner_options_.level);
+    const std::vector<int64_t> batches = request.at("rows");
+    const int64_t chunk = request.at("chunk");
+    Json rates = Json::object();
+    const auto measure = [&](const char* op, const std::vector<Tensor>& matrices, const std::set<int64_t>& few,
+                             int64_t many) {
+      std::set<DType> types;
+      for (const Tensor& m : matrices) types.insert(m.dtype);
+      const auto set = [&](DType type, int64_t rows, double rate) {
+        rates[fmt::format("{} {}", op, name(type))][std::to_string(rows)] = rate;
+      };
+      for (DType type : types)
+        set(type, many, product_rate(kernels, runner_->threads(), type, many, runner_options_.exact));
+      for (const int64_t rows : few)
+        for (const auto& [type, rate] :
+             product_rates(kernels, runner_->threads(), matrices, rows, runner_options_.exact))
+          set(type, rows, rate);
+    };
     const bool tied = open_->model->tied();
-    std::vector<Tensor> matrices;
-    std::set<DType> types;
+    std::vector<Tensor> matrices, experts;
     for (const Parameter& p : open_->weights->parameters()) {
       if (kept_in_f32(p.name, p.tensor.shape) || (!tied && p.name == "token_embd.weight")) continue;
-      matrices.push_back(p.tensor);
-      types.insert(p.tensor.dtype);
+      if (p.name.ends_with("_exps.weight"))
+        add_slices(p.tensor, experts);
+      else
+        matrices.push_back(p.tensor);
     }
-    Json rates = Json::object();
-    const auto set = [&](DType type, int64_t rows, double rate) {
-      rates[fmt::format("linear {}", name(type))][std::to_string(rows)] = rate;
-    };
-    for (const int64_t rows : request.at("rows").get<std::vector<int64_t>>()) {
-      for (const auto& [type, rate] : product_rates(kernels, runner_->threads(), matrices, rows, runner_options_.exact))
-        set(type, rows, rate);
-    }
-    const int64_t chunk = request.at("chunk");
-    for (DType type : types)
-      set(type, chunk, product_rate(kernels, runner_->threads(), type, chunk, runner_options_.exact));
+    measure("linear", matrices, {batches.begin(), batches.end()}, chunk);
+    if (!experts.empty()) measure("experts", some_of(experts), expert_rows(batches), rows_of_experts(chunk).second);
     return rates;
+  }
+
+  static void add_slices(const Tensor& stack, std::vector<Tensor>& slices) {
+    for (int64_t i = 0; i < stack.shape[0]; ++i)
+      slices.push_back({stack.data + i * stack.slice_bytes(), stack.dtype, {stack.shape[1], stack.width()}});
+  }
+
+  /// Evenly, so many that they do not fit the caches.
+  static std::vector<Tensor> some_of(const std::vector<Tensor>& all) {
+    constexpr int64_t kEnoughBytes = int64_t{512} << 20;
+    int64_t bytes = 0;
+    for (const Tensor& t : all) bytes += t.bytes();
+    std::vector<Tensor> some;
+    const auto step = static_cast<size_t>(std::max<int64_t>(1, bytes / kEnoughBytes));
+    for (size_t i = 0; i < all.size(); i += step) some.push_back(all[i]);
+    return some;
+  }
+
+  /// Rows for each expert that a step of so many tokens reads, on average: rounded down and up. Of the first layer that
+  /// has some.
+  std::pair<int64_t, int64_t> rows_of_experts(int64_t tokens) const {
+    const ExpertCount e = open_->model->experts().front();
+    const double rows = static_cast<double>(tokens * e.used) / expected_experts(e.all, e.used, tokens) * (1 - 1e-12);
+    const auto down = std::max<int64_t>(1, static_cast<int64_t>(rows));
+    return {down, std::max(down, static_cast<int64_t>(std::ceil(rows)))};
+  }
+
+  std::set<int64_t> expert_rows(const std::vector<int64_t>& batches) const {
+    std::set<int64_t> all{1};
+    for (int64_t batch : batches) {
+      const auto [down, up] = rows_of_experts(batch);
+      all.insert({down, up});
+    }
+    return all;
   }
 
   /// The same of attention, by the first place that keeps keys and values. Request: {rows, chunk, attention_flops},
@@ -203,15 +254,10 @@ class Measurer {
     KvLayout layout{};
     for (const auto& parts : open_->model->state_layout(runner_options_.cache).places) {
       if (parts.size() != 2 || parts[0].part.keep != Keep::kPerToken) continue;
-      const StatePart &k = parts[0].part, &v = parts[1].part;
       if (n_places++ > 0) continue;
-      layout = {.k_offset = 0,
-                .v_offset = k.shape[0] * kv_head_bytes(k.dtype, k.shape[1]),
-                .n_kv_heads = k.shape[0],
-                .k_dim = k.shape[1],
-                .v_dim = v.shape[1],
-                .k_type = k.dtype,
-                .v_type = v.dtype};
+      layout = kv_layout(parts);
+      layout.k_offset = 0;
+      layout.v_offset = layout.k_bytes();
     }
     if (n_places == 0) return rates;
     const int64_t heads = request.at("attention_flops").get<int64_t>() / (n_places * 2 * (layout.k_dim + layout.v_dim));
@@ -250,7 +296,10 @@ class Measurer {
     meter_.joules();
     const DecodeTimes times = sweep_->decode(sequences, tokens);
     return with_memory(decode_state_bytes(runner_->layout(), sequences, context_, tokens, runner_options_.chunk),
-                       {{"steps", times.steps}, {"layers", times.layers}, {"joules", meter_.joules()}});
+                       {{"steps", times.steps},
+                        {"layers", times.layers},
+                        {"joules", meter_.joules()},
+                        {"experts", times.experts.distinct_a_pass()}});
   }
 
   Json with_memory(int64_t state, Json result) {

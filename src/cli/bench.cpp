@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "engine/engine.h"
+#include "ops/experts.h"
 
 namespace godwit {
 namespace {
@@ -30,6 +31,7 @@ struct Point {
   bool decode = false;
   int64_t prompt = 0, generate = 0, depth = 0, batch = 1;
   std::vector<double> samples;  // tok/s, all sequences together
+  ExpertUse experts = {};       // of the steps that these are made of
 };
 
 struct Bench {
@@ -67,16 +69,18 @@ void answer(Engine& engine, const Point& p, uint64_t sample, int64_t prompt, int
 
 // One sample, in tokens a second of all sequences together. They are first filled to the depth and remembered, so that
 // the requests that count go on from there. For decode, the steps in which all decode count.
-double measure(Runner& runner, const Point& p, uint64_t sample) {
+double measure(Runner& runner, const Point& p, uint64_t sample, ExpertUse& experts) {
   const int64_t vocab = runner.model().vocab_size();
   double tokens = 0, seconds = 0;
   bool counts = false;
   {
     Engine engine(runner, {.rows = p.batch, .on_step = [&](const StepRecord& step) {
+                             const ExpertUse read = runner.take_expert_use();
                              const bool full = p.decode ? step.decode_rows == p.batch : step.prompt_tokens > 0;
                              if (!counts || !full) return;
                              tokens += static_cast<double>(p.decode ? step.decode_rows : step.prompt_tokens);
                              seconds += step.seconds;
+                             experts += read;
                            }});
     if (p.depth > 0) answer(engine, p, sample, p.depth, 1, vocab);
     counts = true;
@@ -89,7 +93,17 @@ double measure(Runner& runner, const Point& p, uint64_t sample) {
 struct Share {
   double bytes_per_token = 0, share = 0;
   const char* of = "";
+  // Of a mixture: distinct experts a step and layer, as counted and as uniform choices would be, and what these read.
+  double experts = 0, experts_expected = 0, bytes_expected = 0;
 };
+
+// Distinct experts that uniform choices of so many tokens read of a layer.
+double mean_expected(const Model& model, int64_t tokens) {
+  const auto layers = model.experts();
+  double sum = 0;
+  for (const ExpertCount& e : layers) sum += expected_experts(e.all, e.used, tokens);
+  return sum / static_cast<double>(layers.size());
+}
 
 Share share_of(const Bench& b, const Point& p, const Limits& limits) {
   const Runner& runner = *b.session.runner;
@@ -101,8 +115,17 @@ Share share_of(const Bench& b, const Point& p, const Limits& limits) {
   const Cost cost = meter.total();
   const double rate = median(p.samples) / static_cast<double>(tokens);  // passes per second
   Share s;
-  s.bytes_per_token = static_cast<double>(cost.weight_bytes + cost.state_bytes) / static_cast<double>(tokens);
-  const double by_bytes = rate * static_cast<double>(cost.weight_bytes + cost.state_bytes) / limits.read_bytes_per_s;
+  double bytes = static_cast<double>(cost.weight_bytes + cost.state_bytes);
+  s.bytes_expected = bytes / static_cast<double>(tokens);
+  if (p.experts.passes > 0) {
+    s.experts = p.experts.distinct_a_pass();
+    s.experts_expected = mean_expected(model, tokens);
+    for (const auto& [op, of_op] : meter.by_op)
+      if (op.starts_with("experts "))
+        bytes += static_cast<double>(of_op.weight_bytes) * (s.experts / s.experts_expected - 1);
+  }
+  s.bytes_per_token = bytes / static_cast<double>(tokens);
+  const double by_bytes = rate * bytes / limits.read_bytes_per_s;
   const bool int8 = int8_products(*b.session.open->weights, runner.options().exact) && limits.int8_ops_per_s > 0;
   const double by_work = rate * static_cast<double>(cost.flops) / (int8 ? limits.int8_ops_per_s : limits.f32_ops_per_s);
   s.share = std::max(by_bytes, by_work);
@@ -141,6 +164,30 @@ std::vector<Point> points_of(const BenchOptions& o, size_t n_models) {
   return points;
 }
 
+double tokens_a_step(const Point& p) {
+  return static_cast<double>(p.experts.tokens) / static_cast<double>(p.experts.passes);
+}
+
+std::string experts_line(const Bench& b, const Point& p, const Share& s) {
+  const ExpertCount e = b.session.runner->model().experts().front();
+  return fmt::format(
+      "{:<34} {} of {} experts a token; a step of {:.0f} reads {:.1f} ({:.1f} expected), {:.2f} a token; "
+      "{:.1f} MB a token ({:.1f} expected)\n",
+      "", e.used, e.all, tokens_a_step(p), s.experts, s.experts_expected, s.experts / tokens_a_step(p),
+      s.bytes_per_token / 1e6, s.bytes_expected / 1e6);
+}
+
+Json experts_json(const Bench& b, const Point& p, const Share& s) {
+  const ExpertCount e = b.session.runner->model().experts().front();
+  return {{"all", e.all},
+          {"used", e.used},
+          {"tokens_per_step", tokens_a_step(p)},
+          {"distinct_per_step", s.experts},
+          {"distinct_per_step_expected", s.experts_expected},
+          {"distinct_per_token", s.experts / tokens_a_step(p)},
+          {"bytes_per_token_expected", s.bytes_expected}};
+}
+
 void report(const BenchOptions& o, const std::vector<Bench>& all, const std::vector<Point>& points,
             const Limits& limits) {
   Json results = Json::array();
@@ -158,6 +205,7 @@ void report(const BenchOptions& o, const std::vector<Bench>& all, const std::vec
                                short_name.substr(0, 34), p.decode ? "decode" : "prefill",
                                p.decode ? p.generate : p.prompt, p.depth, p.batch, median(p.samples), *min, *max,
                                100 * s.share, s.of);
+    if (!o.talk.json && s.experts > 0) std::cout << experts_line(b, p, s);
     results.push_back(
         {{"model", b.name},
          {"test", p.decode ? "decode" : "prefill"},
@@ -170,6 +218,7 @@ void report(const BenchOptions& o, const std::vector<Bench>& all, const std::vec
          {"bytes_per_token", s.bytes_per_token},
          {"limit_share", s.share},
          {"limit", s.of}});
+    if (s.experts > 0) results.back()["experts"] = experts_json(b, p, s);
   }
   if (o.talk.json)
     std::cout << dump_json({{"schema", "godwit.bench/1"},
@@ -207,8 +256,12 @@ void bench_command(const BenchOptions& o) {
   for (int repeat = -1; repeat < o.repeat && !interrupted(); ++repeat) {
     for (Point& p : points) {
       if (interrupted()) break;
-      const double speed = measure(*all[p.model].session.runner, p, static_cast<uint64_t>(done));
-      if (repeat >= 0 && !interrupted()) p.samples.push_back(speed);
+      ExpertUse experts;
+      const double speed = measure(*all[p.model].session.runner, p, static_cast<uint64_t>(done), experts);
+      if (repeat >= 0 && !interrupted()) {
+        p.samples.push_back(speed);
+        p.experts += experts;
+      }
       progress.update(++done, rounds);
     }
   }

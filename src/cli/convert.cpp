@@ -9,7 +9,6 @@
 #include "cli/session.h"
 #include "cli/streams.h"
 #include "models/save.h"
-#include "tensor/encode.h"
 #include "text/tokenizer_json.h"
 
 namespace godwit {
@@ -22,7 +21,6 @@ struct ConvertOptions {
   ModelOptions model;
   TalkOptions talk;
   std::string output;
-  bool typed = false;
 };
 
 void refuse_existing(const std::string& path, bool folder) {
@@ -85,13 +83,7 @@ void add_tokenizer(const OpenModel& m, HfPlan& plan) {
 void convert_command(const ConvertOptions& o) {
   const bool folder = !o.output.ends_with(".gguf");
   refuse_existing(o.output, folder);
-  std::optional<DType> type;
-  if (o.typed) {
-    type = dtype_from_name(o.model.random_type);
-    if (!type || !can_encode(*type))
-      fail(ErrorKind::kUsage, "--type {}: expected f32, f16, bf16, q8_0, q4_0, q4_1, q5_0 or q5_1",
-           o.model.random_type);
-  }
+  const std::optional<DType> type = weight_type(o.model);
   const auto open = open_from(o.model);
   Progress progress("converting", o.talk.quiet, true);
   const auto update = [&](int64_t done, int64_t all) {
@@ -130,10 +122,7 @@ void add_convert(CLI::App& app) {
       "tensor's own");
   command.flag("OUT", o->output, "what to write: a .gguf file, else a folder").required();
   add_talk_options(command, o->talk);
-  command.runs([o, command] {
-    o->typed = command.find("--type").given();
-    convert_command(*o);
-  });
+  command.runs([o] { convert_command(*o); });
 }
 
 }  // namespace godwit

@@ -16,8 +16,9 @@ void add_model_options(Command& command, ModelOptions& o, bool one) {
               "with --random")
         .required();
   command.flag("--random", o.random_seed, "random weights from this seed; MODEL is then a config.json");
-  command.flag("--type", o.random_type,
-               "type of random weights: q8_0 (default), f16, bf16, f32, q4_0, q4_1, q5_0, q5_1");
+  command.flag("--type", o.type,
+               "type of random weights (default q8_0), and of weights that are decoded at load, as FP8 folders' are "
+               "(default f32): f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1");
   command.flag("--no-repack", o.no_repack, "keep weights as the file has them and map the file: less start-up, slower");
   command
       .flag("--activations", o.activations, "q8 (default): rounded to 8 bits where weights are quantized; f32: exact")

@@ -15,7 +15,7 @@ namespace godwit {
 struct ModelOptions {
   std::string model;
   std::optional<uint64_t> random_seed;
-  std::string random_type = "q8_0";
+  std::string type;  // of random weights (empty: q8_0) and of what is decoded at load (empty: f32)
   bool no_repack = false;
   std::string activations = "q8";
   std::string kv_type;  // empty: the command's default

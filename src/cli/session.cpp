@@ -39,16 +39,22 @@ std::string find_model(const std::string& name) {
   return find_in_hf_cache(name);
 }
 
+std::optional<DType> weight_type(const ModelOptions& o) {
+  if (o.type.empty()) return std::nullopt;
+  const auto type = dtype_from_name(o.type);
+  if (!type || !can_encode(*type))
+    fail(ErrorKind::kUsage, "--type {}: expected f32, f16, bf16, q8_0, q4_0, q4_1, q5_0 or q5_1",
+         printable(o.type, 40));
+  return type;
+}
+
 std::unique_ptr<OpenModel> open_from(const ModelOptions& o) {
   if (o.numerics != "1")
     fail(ErrorKind::kUsage, "--numerics {}: nothing needs it yet; the one order of adding is 1", o.numerics);
   OpenOptions options;
   options.load.repack = !o.no_repack;
   options.random_seed = o.random_seed;
-  const auto type = dtype_from_name(o.random_type);
-  if (o.random_seed && (!type || !can_encode(*type)))
-    fail(ErrorKind::kUsage, "--type {}: expected f32, f16, bf16, q8_0, q4_0, q4_1, q5_0 or q5_1", o.random_type);
-  if (type) options.random_type = *type;
+  if (const auto type = weight_type(o)) options.load.decoded_type = options.random_type = *type;
   return open_model(find_model(o.model), options);
 }
 
@@ -77,23 +83,26 @@ Fit fit_of_process(const OpenModel& open, const RunnerOptions& runner) {
 void check_fits(const ModelOptions& o, const OpenModel& open, const RunnerOptions& runner) {
   const Fit need = fit_of_process(open, runner);
   const auto mib = [](int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
+  const int64_t weights = need.weights - need.mapped;
   if (!o.memory.empty()) {
     const int64_t budget = clamped(parse_size(o.memory));
-    if (need.weights + need.state > budget)
+    if (weights + need.state > budget)
       fail(ErrorKind::kMemory, "{}: weights {} MiB and state {} MiB exceed --memory {} ({} MiB); lower -c or raise it",
-           open.config.source, mib(need.weights), mib(need.state), o.memory, mib(budget));
+           open.config.source, mib(weights), mib(need.state), o.memory, mib(budget));
   }
   const int64_t granted = clamped(granted_memory());
   if (need.total() > granted)
-    fail(ErrorKind::kMemory, "{}: needs {} MiB (weights {}, state {}, work {}), the machine grants {} MiB; lower -c",
-         open.config.source, mib(need.total()), mib(need.weights), mib(need.state), mib(need.work), mib(granted));
+    fail(ErrorKind::kMemory, "{}: needs {} MiB (weights {}, state {}, work {}), the machine grants {} MiB; lower -c{}",
+         open.config.source, mib(need.total()), mib(weights), mib(need.state), mib(need.work), mib(granted),
+         o.no_repack || open.stored.files.empty() ? "" : ", or let --no-repack read weights from the file");
 }
 
 void limit_state(const ModelOptions& o, const OpenModel& open, RunnerOptions& runner) {
   const Fit need = fit_of_process(open, runner);
   // Some of what the machine grants stays free for tables, texts and the system.
-  int64_t left = clamped(granted_memory()) / 16 * 15 - need.weights - need.work;
-  if (!o.memory.empty()) left = std::min(left, clamped(parse_size(o.memory)) - need.weights);
+  const int64_t weights = need.weights - need.mapped;
+  int64_t left = clamped(granted_memory()) / 16 * 15 - weights - need.work;
+  if (!o.memory.empty()) left = std::min(left, clamped(parse_size(o.memory)) - weights);
   if (left >= need.state) return;
   // All sequences are counted alike. Where not even one fits, check_fits says so.
   runner.state_budget = std::max(left, need.state / runner.sequences);

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cli/options.h"
@@ -14,6 +15,9 @@ namespace godwit {
 
 /// The file or folder that MODEL names. Throws Error (kInvalid) saying where it looked.
 std::string find_model(const std::string& name);
+
+/// What --type says; nothing when it is not given. Throws Error (kUsage) for a type that nothing is encoded to.
+std::optional<DType> weight_type(const ModelOptions& options);
 
 /// Opens MODEL without reading weights.
 std::unique_ptr<OpenModel> open_from(const ModelOptions& options);
@@ -28,7 +32,8 @@ Fit fit_of_process(const OpenModel& open, const RunnerOptions& runner);
 /// Bytes as the signed integers that memory is counted in here.
 int64_t clamped(uint64_t bytes);
 
-/// Throws Error (kMemory) unless weights, state and work fit what --memory or the machine grants.
+/// Throws Error (kMemory) unless weights, state and work fit what --memory or the machine grants. Weights that are read
+/// where the file is mapped do not count.
 void check_fits(const ModelOptions& options, const OpenModel& open, const RunnerOptions& runner);
 
 /// Where not all sequences fit at their longest: gives the states what --memory or the machine leaves, in

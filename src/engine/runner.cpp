@@ -25,7 +25,10 @@ int64_t state_bytes(const StateLayout& layout, const RunnerOptions& o) {
 
 Fit fit(const OpenModel& open, const RunnerOptions& options) {
   const StateLayout layout = open.model->state_layout(options.cache);
-  return {open.weights->bytes(), state_bytes(layout, options), work_bytes(open, layout, options, false)};
+  return {.weights = open.weights->bytes(),
+          .state = state_bytes(layout, options),
+          .work = work_bytes(open, layout, options, false),
+          .mapped = open.weights->mapped_bytes()};
 }
 
 Runner::Runner(const OpenModel& open, const RunnerOptions& options, std::optional<Kernels> kernels)
@@ -90,6 +93,7 @@ void Runner::step(std::span<const Feed> feeds, const Sink& sink, Calls calls) {
     }
   }
   Context cx = context();
+  cx.expert_use = &expert_use_;
   std::vector<Run> runs;
   runs.reserve(origin.size());
   open_.model->forward(cx, batch, layout_, [&](int64_t first, Tensor logits) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/state_pool.h"
@@ -28,7 +29,9 @@ struct RunnerOptions {
 /// Memory that running takes, in bytes.
 struct Fit {
   int64_t weights = 0, state = 0, work = 0;
-  int64_t total() const { return weights + state + work; }
+  int64_t mapped = 0;  // of the weights: read where the file is mapped, they take memory only while there is some
+  /// What must be there, or running is refused.
+  int64_t total() const { return weights - mapped + state + work; }
 };
 /// Counted, nothing is taken: for generation, where the last logits of each sequence are wanted. All logits of a step
 /// take up to 32 MiB more.
@@ -66,6 +69,8 @@ class Runner {
   StatePool& pool() { return state_; }
   ThreadPool& threads() { return threads_; }
   Context context();
+  /// Experts that steps read since the last call.
+  ExpertUse take_expert_use() { return std::exchange(expert_use_, {}); }
 
  private:
   /// Rows [first, first + n) of a slice of logits: of one feed, its tokens from `position` on.
@@ -82,6 +87,7 @@ class Runner {
   Kernels kernels_;
   Arena arena_;
   StatePool state_;
+  ExpertUse expert_use_;
 };
 
 }  // namespace godwit

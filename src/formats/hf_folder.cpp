@@ -96,8 +96,30 @@ class Folder {
   std::vector<fs::path> allowed_;
 };
 
+/// What a quantization_config at `where` says; throws unless it is `usual`, that is in the place of one, and one of
+/// ours.
+void read_quantization(const Json& part, const std::string& where, bool usual, StoredModel& model) {
+  const auto method = part.is_object() ? part.find("quant_method") : part.end();
+  const bool named = part.is_object() && method != part.end() && method->is_string();
+  const std::string text = named ? method->get<std::string>() : "";
+  if (!usual || (text != "mxfp4" && text != "fp8"))
+    invalid("{}.quant_method: {} is not supported {}, expected {}an unquantized checkpoint", where,
+            named ? printable(text, 40) : std::string("an unnamed method"), usual ? "yet" : "here",
+            usual ? "mxfp4, fp8 or " : "");
+  model.quant_method = text;
+  const auto block = part.find("weight_block_size");
+  if (text != "fp8" || block == part.end() || block->is_null()) return;
+  const auto is_size = [](const Json& size) {
+    return size.is_number_unsigned() && size.get<uint64_t>() >= 1 && size.get<uint64_t>() <= (1 << 30);
+  };
+  if (!block->is_array() || block->size() != 2 || !is_size((*block)[0]) || !is_size((*block)[1]))
+    invalid("{}.weight_block_size: expected two sizes from 1 to 2^30, got {}", where, printable(dump_json(*block), 40));
+  model.fp8_block_rows = (*block)[0].get<int64_t>();
+  model.fp8_block_columns = (*block)[1].get<int64_t>();
+}
+
 /// Reads config.json, and refuses what would be read as something else than it is.
-std::string read_config(const Folder& folder) {
+void read_config(const Folder& folder, StoredModel& model) {
   const std::string source = folder.named("config.json");
   if (!folder.has("config.json"))
     invalid("{}: no such file: a model folder needs one; here are {}", printable_path(source), folder.listing());
@@ -108,17 +130,14 @@ std::string read_config(const Folder& folder) {
     for (const char* key : {"quantization_config", "compression_config"}) {
       const auto found = part.find(key);
       if (found == part.end() || found->is_null()) continue;
-      const auto method = found->is_object() ? found->find("quant_method") : found->end();
-      const bool named = found->is_object() && method != found->end() && method->is_string();
-      invalid("{}: {}{}.quant_method: {} is not supported yet, expected an unquantized checkpoint",
-              printable_path(source), where, key,
-              named ? printable(method->get_ref<const std::string&>(), 40) : std::string("an unnamed method"));
+      const bool usual = where.empty() && std::string_view(key) == "quantization_config";
+      read_quantization(*found, fmt::format("{}: {}{}", printable_path(source), where, key), usual, model);
     }
   };
   check_quantization(config, "");
   if (const auto nested = config.find("text_config"); nested != config.end() && nested->is_object())
     check_quantization(*nested, "text_config.");
-  return text;
+  model.config_json = std::move(text);
 }
 
 /// weight_map of model.safetensors.index.json: which tensor lies in which file. The rest of it is skipped.
@@ -193,7 +212,7 @@ void open_shards(const Folder& folder, StoredModel& model) {
   std::vector<std::vector<size_t>> tensors_of(index.shards.size());
   for (size_t i = 0; i < index.tensors.size(); ++i) tensors_of[index.shard_of[i]].push_back(i);
   const auto holds = [&](const std::string& tensor) {
-    return model.by_name.count(tensor) != 0 || model.other_dtypes.count(tensor) != 0;
+    return model.by_name.count(tensor) != 0 || model.codes.count(tensor) != 0 || model.other_dtypes.count(tensor) != 0;
   };
   const auto check = [&](size_t shard, bool opened) {
     for (size_t i : tensors_of[shard])
@@ -215,7 +234,7 @@ StoredModel open_hf_folder(const std::string& path) {
   StoredModel model;
   model.container = Container::kHuggingFace;
   model.path = path;
-  model.config_json = read_config(folder);
+  read_config(folder, model);
   model.config.source = printable_path(path);
   if (folder.has("model.safetensors")) {
     open_safetensors(folder.resolve("model.safetensors", folder.named("model.safetensors")), model);

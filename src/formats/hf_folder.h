@@ -8,8 +8,9 @@
 namespace godwit {
 
 /// Opens a folder: config.json is read and checked (its text goes to config_json), the safetensors named by
-/// model.safetensors or model.safetensors.index.json are opened; shards outside the folder are refused; `quant_method`
-/// is refused by name; pickles (.bin, .pt) get an error that says how to convert. Throws Error (kInvalid).
+/// model.safetensors or model.safetensors.index.json are opened; shards outside the folder are refused; a
+/// `quant_method` other than mxfp4 and fp8 is refused by name; pickles (.bin, .pt) get an error that says how to
+/// convert. Throws Error (kInvalid).
 StoredModel open_hf_folder(const std::string& path);
 
 /// org/name[@revision][:QUANT] in the Hugging Face cache (HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME/hub,

@@ -22,33 +22,34 @@ constexpr size_t kMaxRank = 8;
 struct FileType {
   std::string_view name;
   uint32_t bits;
-  std::optional<DType> dtype;  // nothing: not a type of weights
+  std::optional<DType> dtype;     // nothing: not a type of weights
+  std::optional<CodeType> codes;  // of weights with their scales
 };
 
 // Source: safetensors/src/tensor.rs, enum Dtype.
 constexpr FileType kFileTypes[] = {
-    {"F32", 32, DType::kF32},
-    {"F16", 16, DType::kF16},
-    {"BF16", 16, DType::kBF16},
-    {"F64", 64, {}},
-    {"C64", 64, {}},
-    {"BOOL", 8, {}},
-    {"U8", 8, {}},
-    {"I8", 8, {}},
-    {"U16", 16, {}},
-    {"I16", 16, {}},
-    {"U32", 32, {}},
-    {"I32", 32, {}},
-    {"U64", 64, {}},
-    {"I64", 64, {}},
-    {"F8_E4M3", 8, {}},
-    {"F8_E5M2", 8, {}},
-    {"F8_E8M0", 8, {}},
-    {"F8_E4M3FNUZ", 8, {}},
-    {"F8_E5M2FNUZ", 8, {}},
-    {"F4", 4, {}},
-    {"F6_E2M3", 6, {}},
-    {"F6_E3M2", 6, {}},
+    {"F32", 32, DType::kF32, {}},
+    {"F16", 16, DType::kF16, {}},
+    {"BF16", 16, DType::kBF16, {}},
+    {"F64", 64, {}, {}},
+    {"C64", 64, {}, {}},
+    {"BOOL", 8, {}, {}},
+    {"U8", 8, {}, CodeType::kU8},
+    {"I8", 8, {}, {}},
+    {"U16", 16, {}, {}},
+    {"I16", 16, {}, {}},
+    {"U32", 32, {}, {}},
+    {"I32", 32, {}, {}},
+    {"U64", 64, {}, {}},
+    {"I64", 64, {}, {}},
+    {"F8_E4M3", 8, {}, CodeType::kF8_E4M3},
+    {"F8_E5M2", 8, {}, {}},
+    {"F8_E8M0", 8, {}, {}},
+    {"F8_E4M3FNUZ", 8, {}, {}},
+    {"F8_E5M2FNUZ", 8, {}, {}},
+    {"F4", 4, {}, {}},
+    {"F6_E2M3", 6, {}, {}},
+    {"F6_E3M2", 6, {}, {}},
 };
 
 /// Bytes of `shape`; nothing when they do not fill the last byte or any product of its sizes overflows.
@@ -231,26 +232,40 @@ class HeaderReader : public JsonHandler {
     if (*bytes != end - begin)
       wrong("tensor {}: {} {} takes {} bytes, data_offsets [{}, {}] give {}", quoted(name_), type_->name,
             shape_text(shape_), *bytes, begin, end, end - begin);
-    if (model_.tensors.size() + model_.other_dtypes.size() >= kMaxTensors) wrong("over {} tensors", kMaxTensors);
-    if (model_.find(name_) != nullptr || model_.other_dtypes.count(name_) != 0)
+    if (model_.tensors.size() + model_.codes.size() + model_.other_dtypes.size() >= kMaxTensors)
+      wrong("over {} tensors", kMaxTensors);
+    if (model_.find(name_) != nullptr || model_.codes.count(name_) != 0 || model_.other_dtypes.count(name_) != 0)
       wrong("duplicate tensor {}", quoted(name_));
     constexpr size_t kUsableRank = 4;
-    if (type_->dtype && shape_.size() <= kUsableRank) {
-      add_weight(begin, end);
-    } else {
-      std::string why(type_->name);
-      if (type_->dtype) why += fmt::format(" of rank {}", shape_.size());
-      const auto added = model_.other_dtypes.emplace(name_, std::move(why)).first;
-      extents_.push_back({begin, end, ~static_cast<int32_t>(others_.size())});
-      others_.push_back(&added->first);
+    const bool usable = shape_.size() <= kUsableRank;
+    if (type_->dtype && usable) return add_weight(begin, end);
+    if (type_->codes && usable) {
+      const StoredCodes codes{*type_->codes, shape(), file_, data_start_ + begin};
+      add_other(model_.codes.emplace(name_, codes).first->first, begin, end);
+      return;
     }
+    std::string why(type_->name);
+    if (type_->dtype || type_->codes) why += fmt::format(" of rank {}", shape_.size());
+    add_other(model_.other_dtypes.emplace(name_, std::move(why)).first->first, begin, end);
+  }
+
+  Shape shape() const {
+    Shape shape;
+    shape.rank = static_cast<int>(shape_.size());
+    for (size_t i = 0; i < shape_.size(); ++i) shape.sizes[i] = static_cast<int64_t>(shape_[i]);
+    return shape;
+  }
+
+  /// `name` is a key of the model's map.
+  void add_other(const std::string& name, uint64_t begin, uint64_t end) {
+    extents_.push_back({begin, end, ~static_cast<int32_t>(others_.size())});
+    others_.push_back(&name);
   }
 
   void add_weight(uint64_t begin, uint64_t end) {
     StoredTensor tensor;
     tensor.dtype = *type_->dtype;
-    tensor.shape.rank = static_cast<int>(shape_.size());
-    for (size_t i = 0; i < shape_.size(); ++i) tensor.shape.sizes[i] = static_cast<int64_t>(shape_[i]);
+    tensor.shape = shape();
     tensor.file = file_;
     tensor.offset = data_start_ + begin;
     tensor.bytes = end - begin;
@@ -283,7 +298,7 @@ class HeaderReader : public JsonHandler {
   std::vector<uint64_t> shape_, offsets_;
 
   std::vector<Extent> extents_;
-  std::vector<const std::string*> others_;  // keys of model.other_dtypes
+  std::vector<const std::string*> others_;  // keys of model.codes and model.other_dtypes
 };
 
 }  // namespace

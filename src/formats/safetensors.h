@@ -13,8 +13,9 @@
 namespace godwit {
 
 /// Adds one safetensors file and its tensors to `model`. Throws Error (kInvalid) naming file, tensor, expected and got.
-/// F32, F16 and BF16 of at most 4 sizes are weights; the format's other types and up to 8 sizes are checked like them
-/// and go to other_dtypes. Stricter than the reference reader: no unknown fields, no duplicate keys, names up to 1 KiB.
+/// F32, F16 and BF16 of at most 4 sizes are weights, U8 and F8_E4M3 of at most 4 are codes; the format's other types
+/// and up to 8 sizes are checked like them and go to other_dtypes. Stricter than the reference reader: no unknown
+/// fields, no duplicate keys, names up to 1 KiB.
 void open_safetensors(const std::string& path, StoredModel& model);
 
 /// The header given as bytes (after the 8-byte length): what the fuzz target calls. `data_size` bytes follow it at

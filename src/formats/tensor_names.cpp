@@ -21,18 +21,23 @@ SplitName split_gguf_name(std::string_view name) {
   return out;
 }
 
+bool is_complete(const TensorName& entry) { return entry.gguf.ends_with(".weight") || entry.gguf.ends_with(".bias"); }
+
 const TensorName* find_name(const TensorNames& names, const SplitName& name) {
-  for (const TensorName& entry : name.layer ? names.layer : names.model)
-    if (entry.gguf == name.stem) return &entry;
-  return nullptr;
+  const TensorName* by_stem = nullptr;
+  for (const TensorName& entry : name.layer ? names.layer : names.model) {
+    if (is_complete(entry) && entry.gguf == name.stem + name.suffix) return &entry;
+    if (by_stem == nullptr && entry.gguf == name.stem) by_stem = &entry;
+  }
+  return by_stem;
 }
 
 std::optional<std::string> hf_name(const TensorNames& names, std::string_view gguf) {
   const SplitName split = split_gguf_name(gguf);
   const TensorName* entry = find_name(names, split);
-  if (entry == nullptr) return std::nullopt;
-  return split.layer ? fmt::format("{}{}.{}{}", names.hf_layers, *split.layer, entry->hf, split.suffix)
-                     : entry->hf + split.suffix;
+  if (entry == nullptr || entry->hf.empty()) return std::nullopt;
+  const std::string name = entry->hf + (is_complete(*entry) ? "" : split.suffix);
+  return split.layer ? fmt::format("{}{}.{}", names.hf_layers, *split.layer, name) : name;
 }
 
 int64_t hf_row(Transform transform, int64_t row, int64_t rows, int64_t heads) {

@@ -1,163 +1,220 @@
 #include "formats/weight_source.h"
 
-#include <cmath>
-#include <cstring>
-#include <unordered_set>
+#include <charconv>
+#include <map>
 
 #include "base/error.h"
-#include "base/random.h"
+#include "base/text.h"
+#include "formats/placement.h"
+#include "formats/stored_rows.h"
 #include "formats/weights.h"
 #include "tensor/decode.h"
 #include "tensor/encode.h"
-#include "tensor/float16.h"
 
 namespace godwit {
 namespace {
 
+// Sizes of 1 in front say nothing: [1, d] holds a vector of d.
+bool equal_but_for_ones(const Shape& a, const Shape& b) {
+  int i = 0, j = 0;
+  while (i < a.rank && a[i] == 1) ++i;
+  while (j < b.rank && b[j] == 1) ++j;
+  if (a.rank - i != b.rank - j) return false;
+  for (; i < a.rank; ++i, ++j)
+    if (a[i] != b[j]) return false;
+  return true;
+}
+
+// n rows from one type to another.
+void encode_rows(DType from, const std::byte* rows, DType to, std::byte* out, int64_t n, int64_t width) {
+  const int64_t from_bytes = matrix_bytes(from, 1, width), to_bytes = matrix_bytes(to, 1, width);
+  std::vector<float> values(static_cast<size_t>(width));
+  for (int64_t r = 0; r < n; ++r) {
+    decode_row(from, rows + r * from_bytes, values.data(), width);
+    encode_row(to, values.data(), out + r * to_bytes, width);
+  }
+}
+
 class StoredSource final : public WeightSource {
  public:
-  StoredSource(const StoredModel& model, const Config& config, const TensorNames& names)
-      : model_(model), config_(config), names_(names) {
+  StoredSource(const StoredModel& model, const Config& config, const TensorNames& names,
+               std::optional<DType> decoded_type)
+      : model_(model), config_(config), names_(names), decoded_type_(decoded_type) {
     for (const std::string& prefix : names.hf_prefixes)
       if (is_hf() && model.find(prefix + names.model.front().hf + ".weight") != nullptr) prefix_ = prefix;
   }
 
-  std::optional<Info> find(const std::string& name, const Shape&, bool) const override {
-    const StoredTensor* stored = place(name);
-    if (stored == nullptr) return std::nullopt;
+  std::optional<Info> find(const std::string& name, const Shape& expected, bool) const override {
+    const Place place = locate(name, expected, false);
+    if (place.form) {
+      const bool decoded = place.form->is_decoded();
+      return Info{decoded ? decoded_type(name, expected) : place.form->type(), expected, place.form->by_slice()};
+    }
+    if (!place.rows) return std::nullopt;
+    const Shape& stored = place.rows->shape();
+    const Shape& shape = equal_but_for_ones(stored, expected) ? expected : stored;
     const TensorName* entry = find_name(names_, split_gguf_name(name));
-    if (entry != nullptr && entry->gguf_plus_one && !is_hf()) return Info{DType::kF32, stored->shape};
-    return Info{stored->dtype, stored->shape};
+    if (entry != nullptr && entry->gguf_plus_one && !is_hf()) return Info{DType::kF32, shape};
+    return Info{place.rows->is_decoded() ? decoded_type(name, expected) : place.rows->type(), shape};
   }
 
-  void read_rows(const std::string& name, const Info&, int64_t first, int64_t n, std::byte* out) const override {
-    const StoredTensor& stored = *place(name);
-    const InputFile& file = model_.files[static_cast<size_t>(stored.file)];
+  void read_rows(const std::string& name, const Info& info, int64_t first, int64_t n, std::byte* out) const override {
+    const Place place = locate(name, info.shape, true);
+    CHECK(place.form || place.rows, "{} is not stored", name);
+    const DType type = place.form ? place.form->type() : place.rows->type();
     const TensorName* entry = find_name(names_, split_gguf_name(name));
-    if (is_hf() && entry != nullptr && entry->transform != Transform::kNone) {
-      read_permuted(*entry, stored, file, first, n, out);
+    const bool plus_one = entry != nullptr && entry->gguf_plus_one && !is_hf();
+    if (type == info.dtype && !plus_one) {
+      read_stored(name, place, info.shape, first, n, out);
       return;
     }
-    const int64_t width = stored.shape.rank == 0 ? 1 : stored.shape[-1];
-    const int64_t row_bytes = matrix_bytes(stored.dtype, 1, width);
-    const auto offset = stored.offset + static_cast<uint64_t>(first * row_bytes);
-    if (entry == nullptr || !entry->gguf_plus_one || is_hf()) {
-      file.read_at(offset, {out, static_cast<size_t>(n * row_bytes)});
-      return;
-    }
-    std::vector<std::byte> raw(static_cast<size_t>(n * row_bytes));
-    file.read_at(offset, raw);
+    const int64_t width = info.shape.rank == 0 ? 1 : info.shape[-1];
+    std::vector<std::byte> raw(static_cast<size_t>(n * matrix_bytes(type, 1, width)));
+    read_stored(name, place, info.shape, first, n, raw.data());
+    encode_rows(type, raw.data(), info.dtype, out, n, width);
+    if (!plus_one) return;
     auto* values = reinterpret_cast<float*>(out);
-    for (int64_t r = 0; r < n; ++r) decode_row(stored.dtype, raw.data() + r * row_bytes, values + r * width, width);
     for (int64_t i = 0; i < n * width; ++i) values[i] -= 1.0f;
   }
 
-  const std::byte* mapped(const std::string& name) const override {
+  const std::byte* mapped(const std::string& name, const Info& info) const override {
     const TensorName* entry = find_name(names_, split_gguf_name(name));
     if (entry != nullptr && (entry->gguf_plus_one || (is_hf() && entry->transform != Transform::kNone))) return nullptr;
-    const StoredTensor& stored = *place(name);
-    const std::byte* p = model_.files[static_cast<size_t>(stored.file)].map() + stored.offset;
-    return reinterpret_cast<uintptr_t>(p) % 4 == 0 ? p : nullptr;  // safetensors guarantees no alignment
+    const Place place = locate(name, info.shape, true);
+    if (place.form) return place.form->mapped();
+    return place.rows->mapped();
   }
 
-  std::vector<std::string> unused(const std::vector<std::string>& used) const override {
-    std::unordered_set<std::string> known;
-    for (const std::string& name : used)
-      if (const StoredTensor* stored = place(name)) known.insert(stored->name);
+  std::vector<std::string> unused(const std::vector<Wanted>& used) const override {
+    std::map<std::string, Placement::Share> shares;
+    for (const Wanted& wanted : used) {
+      const Place place = locate(wanted.name, wanted.shape, true);
+      if (place.form) place.form->add_shares(shares);
+      if (!place.rows) continue;
+      for (const std::string& name : place.rows->names()) shares.try_emplace(name, Placement::Share{0, 0, "", ""});
+    }
+    for (const auto& [name, share] : shares)
+      if (share.taken != share.of)
+        invalid("{}: tensor {}: expected shape {}, the file has {}", printable_path(model_.path), printable(name, 120),
+                share.whole, share.shape);
     std::vector<std::string> rest;
     for (const StoredTensor& tensor : model_.tensors)
-      if (!known.contains(tensor.name) && !ignored(tensor.name)) rest.push_back(tensor.name);
+      if (!shares.contains(tensor.name) && !ignored(tensor.name)) rest.push_back(tensor.name);
+    for (const auto& [name, codes] : model_.codes)
+      if (!shares.contains(name) && !ignored(name) && is_weight(codes)) rest.push_back(name);
     return rest;
   }
 
  private:
+  struct Place {
+    std::optional<StoredRows> rows;  // one tensor of the same rows
+    std::optional<Placement> form;   // else
+  };
+
   bool is_hf() const { return model_.container == Container::kHuggingFace; }
 
-  const StoredTensor* place(const std::string& name) const {
-    if (!is_hf()) return model_.find(name);
+  // Bytes may also be masks and tables of a program.
+  bool is_weight(const StoredCodes& codes) const {
+    return codes.type == CodeType::kF8_E4M3 || model_.quant_method == "mxfp4";
+  }
+
+  // The type of what has been decoded.
+  DType decoded_type(const std::string& name, const Shape& shape) const {
+    if (!decoded_type_ || kept_in_f32(name, shape)) return DType::kF32;
+    return shape[-1] % godwit::info(*decoded_type_).block == 0 ? *decoded_type_ : DType::kF16;
+  }
+
+  Place locate(const std::string& name, const Shape& shape, bool checked) const {
     // A tied checkpoint may still carry a stale head: the configuration decides.
-    if (name == "output.weight" && config_.boolean("tie_embeddings", false)) return nullptr;
-    const auto hf = hf_name(names_, name);
-    return hf ? model_.find(prefix_ + *hf) : nullptr;
+    if (is_hf() && name == "output.weight" && config_.boolean("tie_embeddings", false)) return {};
+    const SplitName split = split_gguf_name(name);
+    const TensorName* entry = find_name(names_, split);
+    const auto plain = is_hf() ? hf_name(names_, name) : std::optional(name);
+    Place place;
+    if (plain) place.rows = StoredRows::find(model_, prefix_ + *plain);
+    if (place.rows || entry == nullptr) return place;
+    const std::string layer = is_hf() ? prefix_ + (split.layer ? names_.hf_layers : "") : split.layer ? "blk." : "";
+    const std::string prefix = split.layer ? fmt::format("{}{}.", layer, *split.layer) : layer;
+    for (const StoredAs& form : is_hf() ? entry->hf_forms : entry->gguf_forms) {
+      place.form = Placement::find(model_, form, prefix, stack_shape(name, shape), checked);
+      if (place.form) break;
+    }
+    return place;
   }
 
   bool ignored(const std::string& name) const {
-    if (!is_hf()) return name.starts_with("rope_f");  // the rotary factor tensors: part of Config
+    if (!is_hf()) return name.starts_with("rope_f") || predicts(name, "blk.");  // rotary factors are part of Config
     for (const std::string& part : names_.hf_ignored)
       if (name.find(part) != std::string::npos) return true;
-    return name == prefix_ + "lm_head.weight";  // stale, see place()
+    // How activations were to be rounded: of no use where they are not FP8.
+    if (model_.quant_method == "fp8" && (name.ends_with(".activation_scale") || name.ends_with(".input_scale")))
+      return true;
+    return name == prefix_ + "lm_head.weight" || predicts(name, prefix_ + names_.hf_layers);  // stale, see locate()
+  }
+
+  // Whether a tensor belongs to a layer that predicts further tokens.
+  bool predicts(const std::string& name, const std::string& layers) const {
+    if (!name.starts_with(layers) || !(is_hf() ? names_.prediction_layers : model_.prediction_layers > 0)) return false;
+    int64_t layer = 0;
+    const char *begin = name.data() + layers.size(), *end = name.data() + name.size();
+    const auto [next, error] = std::from_chars(begin, end, layer);
+    const int64_t n = config_.integer("block_count");
+    if (error != std::errc() || next == end || *next != '.' || layer < n) return false;
+    return is_hf() || layer < n + model_.prediction_layers;
+  }
+
+  // Rows as the file has them, in the parameter's order.
+  void read_stored(const std::string& name, const Place& place, const Shape& shape, int64_t first, int64_t n,
+                   std::byte* out) const {
+    if (place.form) {
+      read_form(*place.form, stack_shape(name, shape), first, n, out);
+      return;
+    }
+    const TensorName* entry = find_name(names_, split_gguf_name(name));
+    if (is_hf() && entry != nullptr && entry->transform != Transform::kNone)
+      read_permuted(*entry, *place.rows, shape, first, n, out);
+    else
+      place.rows->read(first, n, shape.rank == 0 ? 1 : shape[-1], out);
+  }
+
+  static void read_form(const Placement& form, const StackShape& stack, int64_t first, int64_t n, std::byte* out) {
+    if (stack.is_bias) {  // a slice is one row
+      for (int64_t s = first; s < first + n; ++s, out += matrix_bytes(form.type(), 1, stack.rows))
+        form.read(s, 0, stack.rows, out);
+      return;
+    }
+    for (const int64_t end = first + n; first < end;) {
+      const int64_t slice = first / stack.rows, row = first % stack.rows;
+      const int64_t count = std::min(end - first, stack.rows - row);
+      form.read(slice, row, count, out);
+      first += count;
+      out += matrix_bytes(form.type(), count, stack.width);
+    }
   }
 
   // Rows one by one from where they lie; a 1-D parameter's rows are its elements.
-  void read_permuted(const TensorName& entry, const StoredTensor& stored, const InputFile& file, int64_t first,
-                     int64_t n, std::byte* out) const {
-    const bool vector = stored.shape.rank == 1;
-    const int64_t rows = stored.shape[0], heads = config_.integer(entry.heads);
-    const int64_t row_bytes = matrix_bytes(stored.dtype, 1, vector ? 1 : stored.shape[-1]);
+  void read_permuted(const TensorName& entry, const StoredRows& stored, const Shape& shape, int64_t first, int64_t n,
+                     std::byte* out) const {
+    const bool vector = shape.rank == 1;
+    const int64_t rows = shape[0], heads = config_.integer(entry.heads), width = vector ? 1 : shape[-1];
+    const int64_t row_bytes = matrix_bytes(stored.type(), 1, width);
     if (vector) n = rows;
     for (int64_t r = 0; r < n; ++r)
-      file.read_at(stored.offset + static_cast<uint64_t>(hf_row(entry.transform, first + r, rows, heads) * row_bytes),
-                   {out + r * row_bytes, static_cast<size_t>(row_bytes)});
+      stored.read(hf_row(entry.transform, first + r, rows, heads), 1, width, out + r * row_bytes);
   }
 
   const StoredModel& model_;
   const Config& config_;
   const TensorNames& names_;
+  std::optional<DType> decoded_type_;
   std::string prefix_;
-};
-
-class RandomSource final : public WeightSource {
- public:
-  RandomSource(uint64_t seed, DType type, bool gains_are_offsets)
-      : seed_(seed), type_(type), gains_are_offsets_(gains_are_offsets) {}
-
-  std::optional<Info> find(const std::string& name, const Shape& expected, bool required) const override {
-    if (!required) return std::nullopt;
-    if (kept_in_f32(name, expected)) return Info{DType::kF32, expected};
-    return Info{expected[-1] % godwit::info(type_).block == 0 ? type_ : DType::kF16, expected};
-  }
-
-  void read_rows(const std::string& name, const Info& info, int64_t first, int64_t n, std::byte* out) const override {
-    const int64_t width = info.shape[-1], row_bytes = matrix_bytes(info.dtype, 1, width);
-    std::vector<float> row(static_cast<size_t>(width));
-    for (int64_t r = 0; r < n; ++r) {
-      fill(name, (first + r) * width, row);
-      encode_row(info.dtype, row.data(), out + r * row_bytes, width);
-    }
-  }
-
-  std::vector<std::string> unused(const std::vector<std::string>&) const override { return {}; }
-
- private:
-  // Four uniforms make a normal near enough; what matters is that it is the same everywhere.
-  void fill(const std::string& name, int64_t first, std::vector<float>& row) const {
-    const SplitName split = split_gguf_name(name);
-    const bool gain = split.stem.ends_with("norm"), bias = split.suffix == ".bias";
-    const float mean = gain && !gains_are_offsets_ ? 1.0f : 0.0f;
-    const float deviation = gain || bias ? 0.0f : 0.02f;
-    uint64_t key = mix64(seed_);
-    for (char c : name) key = mix64(key ^ static_cast<uint64_t>(static_cast<unsigned char>(c)));
-    for (size_t i = 0; i < row.size(); ++i) {
-      const uint64_t bits = random_bits(key, 0, static_cast<uint64_t>(first) + i);
-      float sum = 0.0f;
-      for (int part = 0; part < 4; ++part) sum += static_cast<float>((bits >> (16 * part)) & 0xffff) / 65536.0f - 0.5f;
-      row[i] = mean + deviation * 1.7320508f * sum;  // four uniforms: variance 4 / 12
-    }
-  }
-
-  uint64_t seed_;
-  DType type_;
-  bool gains_are_offsets_;
 };
 
 }  // namespace
 
-std::unique_ptr<WeightSource> stored_source(const StoredModel& model, const Config& config, const TensorNames& names) {
-  return std::make_unique<StoredSource>(model, config, names);
-}
-
-std::unique_ptr<WeightSource> random_source(uint64_t seed, DType type, bool gains_are_offsets) {
-  return std::make_unique<RandomSource>(seed, type, gains_are_offsets);
+std::unique_ptr<WeightSource> stored_source(const StoredModel& model, const Config& config, const TensorNames& names,
+                                            std::optional<DType> decoded_type) {
+  return std::make_unique<StoredSource>(model, config, names, decoded_type);
 }
 
 }  // namespace godwit

@@ -19,13 +19,15 @@ constexpr int64_t kChunk = int64_t{64} << 20;  // address space taken at once
 constexpr int64_t kHugePage = int64_t{2} << 20;
 constexpr int64_t kTaskBytes = int64_t{256} << 10;  // of the file, read by one task
 
-int64_t row_count(const Tensor& t) { return t.shape.rank <= 1 ? 1 : t.rows(); }
+// Of one matrix of a stack; of everything, where it is none.
+int64_t slice_rows(const Tensor& t) { return t.is_stack() ? t.shape[1] : t.rows(); }
 
 }  // namespace
 
 bool kept_in_f32(const std::string& name, const Shape& shape) {
   if (shape.rank <= 1 || !name.ends_with(".weight")) return true;
-  for (const char* stem : {"_norm.weight", "ffn_gate_inp.weight", "ssm_conv1d.weight", "shortconv.conv.weight"})
+  for (const char* stem : {"_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "ssm_conv1d.weight",
+                           "shortconv.conv.weight"})
     if (name.ends_with(stem)) return true;
   return false;
 }
@@ -82,13 +84,13 @@ Tensor Weights::place(const std::string& name, Shape shape, bool required) {
   if (width % info(found->dtype).block != 0)
     invalid("{}: rows of {} elements do not fill blocks of {}", name, width, godwit::name(found->dtype));
 
-  Parameter parameter{name, {}, found->dtype};
+  Parameter parameter{name, {}, found->dtype, found->by_slice};
   Tensor& t = parameter.tensor;
   t.shape = shape;
   t.dtype = kept_in_f32(name, shape) ? DType::kF32
             : options_.repack        ? packed_type(found->dtype).value_or(found->dtype)
                                      : found->dtype;
-  if (!options_.repack && t.dtype == found->dtype) t.data = const_cast<std::byte*>(source_->mapped(name));
+  if (!options_.repack && t.dtype == found->dtype) t.data = const_cast<std::byte*>(source_->mapped(name, *found));
   if (t.data == nullptr) t.data = reserve(t.bytes());
   parameters_.push_back(parameter);
   by_name_[name] = parameters_.size() - 1;
@@ -105,8 +107,8 @@ Scope Weights::root() { return {*this, ""}; }
 Scope Weights::block(int64_t i) { return {*this, fmt::format("blk.{}.", i)}; }
 
 void Weights::check_all_used() const {
-  std::vector<std::string> used;
-  for (const Parameter& p : parameters_) used.push_back(p.name);
+  std::vector<WeightSource::Wanted> used;
+  for (const Parameter& p : parameters_) used.push_back({p.name, p.tensor.shape});
   const auto rest = source_->unused(used);
   if (!rest.empty())
     invalid("tensor {}: this architecture has no such parameter here ({} unknown in all); it would be ignored",
@@ -127,7 +129,18 @@ int64_t Weights::bytes() const {
 
 int64_t Weights::file_bytes() const {
   int64_t n = 0;
-  for (const Parameter& p : parameters_) n += matrix_bytes(p.file_type, row_count(p.tensor), p.tensor.width());
+  for (const Parameter& p : parameters_) n += matrix_bytes(p.file_type, p.tensor.rows(), p.tensor.width());
+  return n;
+}
+
+bool Weights::is_mapped(const Parameter& p) const {
+  return !options_.repack && p.tensor.dtype == p.file_type && source_->mapped(p.name, p.info()) == p.tensor.data;
+}
+
+int64_t Weights::mapped_bytes() const {
+  int64_t n = 0;
+  for (const Parameter& p : parameters_)
+    if (is_mapped(p)) n += p.tensor.bytes();
   return n;
 }
 
@@ -146,40 +159,44 @@ std::vector<std::span<const std::byte>> Weights::stretches() const {
   return all;
 }
 
-void Weights::load_range(const Parameter& parameter, int64_t first, int64_t n) const {
+// Rows [first, first + n) of a slice; panels begin at a multiple of 16 in it.
+void Weights::load_range(const Parameter& parameter, int64_t slice, int64_t first, int64_t n) const {
   const Tensor& t = parameter.tensor;
   const int64_t width = t.width(), file_row = matrix_bytes(parameter.file_type, 1, width);
-  const WeightSource::Info info{parameter.file_type, t.shape};
+  const int64_t row = slice * slice_rows(t) + first;
+  std::byte* matrix = t.data + slice * t.slice_bytes();
   if (t.dtype == parameter.file_type) {
-    source_->read_rows(parameter.name, info, first, n, t.data + first * file_row);
+    source_->read_rows(parameter.name, parameter.info(), row, n, matrix + first * file_row);
     return;
   }
   std::vector<std::byte> raw(static_cast<size_t>(n * file_row));
-  source_->read_rows(parameter.name, info, first, n, raw.data());
+  source_->read_rows(parameter.name, parameter.info(), row, n, raw.data());
   if (is_packed(t.dtype)) {
     const int64_t panel_bytes = matrix_bytes(t.dtype, 16, width);
     for (int64_t r = 0; r < n; r += 16)
       repack_panel(t.dtype, raw.data() + r * file_row, std::min<int64_t>(16, n - r), width,
-                   t.data + (first + r) / 16 * panel_bytes);
+                   matrix + (first + r) / 16 * panel_bytes);
     return;
   }
   for (int64_t r = 0; r < n; ++r)
-    decode_row(parameter.file_type, raw.data() + r * file_row, t.f32() + (first + r) * width, width);
+    decode_row(parameter.file_type, raw.data() + r * file_row, t.f32() + (row + r) * width, width);
 }
 
 void Weights::load(ThreadPool& pool, const std::function<void(int64_t, int64_t)>& progress) {
   struct Task {
     const Parameter* parameter;
-    int64_t first, n;
+    int64_t slice, first, n;
   };
   std::vector<Task> tasks;
   const int64_t all = file_bytes();
   for (const Parameter& p : parameters_) {
-    const bool in_place = !options_.repack && p.tensor.dtype == p.file_type && source_->mapped(p.name) == p.tensor.data;
-    if (in_place) continue;
-    const int64_t rows = row_count(p.tensor), row_bytes = matrix_bytes(p.file_type, 1, p.tensor.width());
-    const int64_t step = std::max<int64_t>(16, kTaskBytes / std::max<int64_t>(1, row_bytes) / 16 * 16);
-    for (int64_t first = 0; first < rows; first += step) tasks.push_back({&p, first, std::min(step, rows - first)});
+    if (is_mapped(p)) continue;
+    const int64_t rows = slice_rows(p.tensor), row_bytes = matrix_bytes(p.file_type, 1, p.tensor.width());
+    const int64_t usual = std::max<int64_t>(16, kTaskBytes / std::max<int64_t>(1, row_bytes) / 16 * 16);
+    const int64_t step = p.by_slice ? rows : usual;
+    for (int64_t slice = 0; slice < (p.tensor.is_stack() ? p.tensor.shape[0] : 1); ++slice)
+      for (int64_t first = 0; first < rows; first += step)
+        tasks.push_back({&p, slice, first, std::min(step, rows - first)});
   }
   std::mutex mutex;
   std::exception_ptr error;
@@ -190,7 +207,7 @@ void Weights::load(ThreadPool& pool, const std::function<void(int64_t, int64_t)>
     pool.parallel(std::min(slice, static_cast<int64_t>(tasks.size()) - begin), [&](int64_t i) {
       const Task& task = tasks[static_cast<size_t>(begin + i)];
       try {
-        load_range(*task.parameter, task.first, task.n);
+        load_range(*task.parameter, task.slice, task.first, task.n);
       } catch (...) {
         std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();

@@ -17,13 +17,18 @@
 namespace godwit {
 
 struct Parameter {
-  std::string name;  // "blk.3.attn_q.weight"
-  Tensor tensor;     // as laid out: type (perhaps packed), shape, address
-  DType file_type;   // as the source gives it
+  std::string name;       // "blk.3.attn_q.weight"
+  Tensor tensor;          // as laid out: type (perhaps packed), shape, address
+  DType file_type;        // as the source gives it
+  bool by_slice = false;  // WeightSource::Info
+  WeightSource::Info info() const { return {file_type, tensor.shape, by_slice}; }
 };
 
 struct LoadOptions {
   bool repack = true;  // false: quantized matrices stay as the file has them, mapped where possible
+  /// The type of matrices that are decoded at load, as nothing computes in the file's form (FP8; quantized matrices
+  /// that must be transposed): one of can_encode, F16 where rows do not divide by its block; nothing: F32.
+  std::optional<DType> decoded_type = {};
 };
 
 class Scope;
@@ -52,6 +57,8 @@ class Weights {
   int64_t count() const;       // parameters, elements
   int64_t bytes() const;       // as laid out
   int64_t file_bytes() const;  // as the source has them
+  /// Of bytes(): those that are read where the file is mapped, so the system may drop them from memory at any time.
+  int64_t mapped_bytes() const;
   /// The memory that they lie in, as the stretches that parameters fill side by side (but for padding).
   std::vector<std::span<const std::byte>> stretches() const;
 
@@ -62,7 +69,8 @@ class Weights {
   struct Memory;  // reserved address space
   Tensor place(const std::string& name, Shape shape, bool required);
   std::byte* reserve(int64_t bytes);
-  void load_range(const Parameter& parameter, int64_t first, int64_t n) const;
+  bool is_mapped(const Parameter& parameter) const;
+  void load_range(const Parameter& parameter, int64_t slice, int64_t first, int64_t n) const;
 
   std::unique_ptr<WeightSource> source_;
   LoadOptions options_;
@@ -77,6 +85,7 @@ class Scope {
   Scope(Weights& weights, std::string prefix) : weights_(weights), prefix_(std::move(prefix)) {}
   Tensor get(const std::string& name, Shape shape) const { return weights_.get(prefix_ + name, shape); }
   Tensor find(const std::string& name, Shape shape) const { return weights_.find(prefix_ + name, shape); }
+  std::string full_name(const std::string& name) const { return prefix_ + name; }
 
  private:
   Weights& weights_;

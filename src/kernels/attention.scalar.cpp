@@ -29,9 +29,10 @@ float decode(const std::byte* p, DType type, int64_t dim, int64_t index, int64_t
   }
 }
 
-/// Channel d of the key in `slot`, and of the value.
+/// Channel d of the head's own part of the key in `slot`, and of the value.
 float key_at(const KvLayout& layout, const std::byte* keys, int64_t d, int64_t slot) {
-  return decode(keys, layout.k_type, layout.k_dim, d * kPageTokens + slot, d / kScaleChannels * kPageTokens + slot);
+  return decode(keys, layout.k_type, layout.own_k_dim(), d * kPageTokens + slot,
+                d / kScaleChannels * kPageTokens + slot);
 }
 float value_at(const KvLayout& layout, const std::byte* values, int64_t d, int64_t slot) {
   return decode(values, layout.v_type, layout.v_dim, slot * layout.v_dim + d,
@@ -50,20 +51,33 @@ struct Query {
   const KvRow& row;
   const float* q;  // [k_dim]
   float scale;
+  float softcap;      // 0: none
+  const float* sink;  // or null
   int64_t kv_head;
 };
 
 float larger(float a, float b) { return b > a ? b : a; }  // a NaN b is passed over; a is never NaN
 
+/// q.k of key j: its shared channels, then its own.
+float dot(const Query& query, int64_t j) {
+  const KvLayout& layout = query.layout;
+  const std::byte* keys = page_keys(layout, query.row, j, query.kv_head);
+  const std::byte* values = page_values(layout, query.row, j, query.kv_head);
+  float sum = 0;
+  for (int64_t d = 0; d < layout.shared_dim; ++d) {
+    sum = std::fma(query.q[d], value_at(layout, values, d, j % kPageTokens), sum);
+  }
+  for (int64_t d = 0; d < layout.own_k_dim(); ++d) {
+    sum = std::fma(query.q[layout.shared_dim + d], key_at(layout, keys, d, j % kPageTokens), sum);
+  }
+  return sum;
+}
+
 /// Scores of the keys in `range`, which lies in one segment; score[j % 512] is key j's.
 void score_keys(const Query& query, KeyRange range, float* score) {
   for (int64_t j = range.first; j < range.last; ++j) {
-    const std::byte* keys = page_keys(query.layout, query.row, j, query.kv_head);
-    float sum = 0;
-    for (int64_t d = 0; d < query.layout.k_dim; ++d) {
-      sum = std::fma(query.q[d], key_at(query.layout, keys, d, j % kPageTokens), sum);
-    }
-    score[j % kSegmentTokens] = sum * query.scale;
+    const float x = dot(query, j) * query.scale;
+    score[j % kSegmentTokens] = query.softcap > 0 ? query.softcap * tanh(x / query.softcap) : x;
   }
 }
 
@@ -109,6 +123,12 @@ void attend(const Query& query, KeyRange visible, float* y) {
     if (!first) merge(total, next, query.layout.v_dim);
     first = false;
   }
+  if (query.sink != nullptr) {
+    next.m = *query.sink;
+    next.l = 1;
+    for (int64_t d = 0; d < query.layout.v_dim; ++d) next.acc[d] = 0;
+    merge(total, next, query.layout.v_dim);
+  }
   for (int64_t d = 0; d < query.layout.v_dim; ++d) y[d] = total.acc[d] / total.l;
 }
 
@@ -120,7 +140,13 @@ void attention(const AttentionArgs& args, Launch& launch) {
       const int64_t token = task / args.n_heads;
       const int64_t head = task % args.n_heads;
       const int64_t at = (row.first + token) * args.n_heads + head;
-      const Query query{layout, row, args.q + at * layout.k_dim, args.scale, head / (args.n_heads / layout.n_kv_heads)};
+      const Query query{.layout = layout,
+                        .row = row,
+                        .q = args.q + at * layout.k_dim,
+                        .scale = args.scale,
+                        .softcap = args.softcap,
+                        .sink = args.sinks == nullptr ? nullptr : args.sinks + head,
+                        .kv_head = head / (args.n_heads / layout.n_kv_heads)};
       attend(query, visible_keys(row.past + token, args.window), args.y + at * layout.v_dim);
     });
   }
@@ -189,8 +215,8 @@ void kv_store(const KvStoreArgs& args, Launch& launch) {
       const int64_t slot = position % kPageTokens;
       for (int64_t head = 0; head < layout.n_kv_heads; ++head) {
         const int64_t at = (row.first + token) * layout.n_kv_heads + head;
-        store({.x = args.k + at * layout.k_dim,
-               .dim = layout.k_dim,
+        store({.x = args.k + at * layout.own_k_dim(),
+               .dim = layout.own_k_dim(),
                .base = const_cast<std::byte*>(page_keys(layout, row, position, head)),
                .first = slot,
                .step = kPageTokens,

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kMaxRows = 48;             // query rows of a tile
 constexpr int64_t kMaxTiles = 1024;          // tiles handed to the pool at once
-constexpr int64_t kWaveFloats = 128 * 1024;  // results of segments that wait to be merged
+constexpr int64_t kWaveFloats = 256 * 1024;  // results of segments that wait to be merged
 constexpr int64_t kMaxWave = 512;            // and how many segments
 constexpr int64_t kSerialWork = 64 * 1024;   // fmas that do not outweigh waking another thread
 
@@ -67,6 +67,25 @@ int64_t head_index(const AttentionArgs& args, const Tile& tile, int64_t token, i
 /// Whether a page's part is decoded into scratch first: when several register tiles of rows will read it.
 bool decodes_first(DType type, int64_t rows) { return type == DType::kQ8_0 || rows > kTileRows; }
 
+/// What scores read first of a page.
+const std::byte* scored_first(const KvLayout& layout, const Tile& tile, int64_t page) {
+  return layout.shared_dim > 0 ? page_values(layout, *tile.row, page, tile.kv_head)
+                               : page_keys(layout, *tile.row, page, tile.kv_head);
+}
+
+/// The part of q x K over the channels that keys share with values, which are turned, some at a time, so that lanes are
+/// keys. Then p goes on with the keys' own channels.
+void score_shared(const KvLayout& layout, const std::byte* values, TileProduct& p, Work& work) {
+  p.b = reinterpret_cast<const std::byte*>(work.block);
+  for (; p.a_first < layout.shared_dim; p.a_first += p.k) {
+    p.k = std::min(kTurnedChannels, layout.shared_dim - p.a_first);
+    turn_values({values, layout.v_type, layout.v_dim, p.a_first, p.k, p.ahead}, work.block);
+    product<ScratchElements>(p);
+    p.add = true;
+  }
+  p.ahead = nullptr;
+}
+
 /// Raw scores of one page's 64 keys for every row that sees any of them; those it does not see get garbage.
 void score_page(const AttentionArgs& args, const Tile& tile, int64_t page, const std::byte* ahead, Work& work) {
   const KvLayout& layout = args.layout;
@@ -83,23 +102,30 @@ void score_page(const AttentionArgs& args, const Tile& tile, int64_t page, const
                 .rows = rows,
                 .b = keys,
                 .b_step = kPageTokens,
-                .k = layout.k_dim,
+                .k = 0,
                 .columns = kPageTokens,
                 .add = false,
                 .ahead = ahead};
+  if (layout.shared_dim > 0) score_shared(layout, page_values(layout, *tile.row, page, tile.kv_head), p, work);
+  p.k = layout.own_k_dim();
+  p.b = keys;
   if (!decodes_first(layout.k_type, rows)) return product_of(layout.k_type, p);
-  decode_keys(keys, layout.k_type, layout.k_dim, work.block);
+  decode_keys(keys, layout.k_type, layout.own_k_dim(), work.block);
   p.b = reinterpret_cast<const std::byte*>(work.block);
   product<ScratchElements>(p);
 }
 
 /// Scores of the keys in `range`, counted from the segment's start, to probabilities; the whole vectors around the
 /// range get -infinity, and so +0, where a key is masked. Gives m and l.
-void probabilities(float* score, KeyRange range, float scale, float& m, float& l) {
+void probabilities(const AttentionArgs& args, float* score, KeyRange range, float& m, float& l) {
   const int64_t begin = range.first / kLanes * kLanes;
   const int64_t end = padded(range.last);
-  const Vec factor = set1(scale);
+  const Vec factor = set1(args.scale);
   for (int64_t j = begin; j < end; j += kLanes) store(score + j, load(score + j) * factor);
+  if (args.softcap > 0) {
+    const Vec cap = set1(args.softcap);
+    for (int64_t j = begin; j < end; j += kLanes) store(score + j, cap * tanh(load(score + j) / cap));
+  }
   for (int64_t j = begin; j < range.first; ++j) score[j] = -kInfinity;
   for (int64_t j = range.last; j < end; ++j) score[j] = -kInfinity;
   Vec largest = set1(-kInfinity);
@@ -170,17 +196,17 @@ void attend_segment(const AttentionArgs& args, const Tile& tile, int64_t segment
   const int64_t first_page = keys.first / kPageTokens * kPageTokens;
   for (int64_t page = first_page; page < keys.last; page += kPageTokens) {
     const int64_t next = page + kPageTokens;
-    score_page(args, tile, page,
-               next < keys.last ? page_keys(layout, *tile.row, next, tile.kv_head)
-                                : page_values(layout, *tile.row, first_page, tile.kv_head),
-               work);
+    score_page(
+        args, tile, page,
+        next < keys.last ? scored_first(layout, tile, next) : page_values(layout, *tile.row, first_page, tile.kv_head),
+        work);
   }
   const KeyRange tokens = tokens_seeing(args, tile, segment, kSegmentTokens);
   for (int64_t t = tokens.first; t < tokens.last; ++t) {
     const KeyRange range = clip(keys_of(args, tile, t), segment, kSegmentTokens);
     for (int64_t row = first_row(tile, t); row < first_row(tile, t + 1); ++row) {
-      probabilities(work.score + row * kSegmentTokens, {range.first - segment, range.last - segment}, args.scale,
-                    out.m[row], out.l[row]);
+      probabilities(args, work.score + row * kSegmentTokens, {range.first - segment, range.last - segment}, out.m[row],
+                    out.l[row]);
       std::fill_n(out.acc + row * step, step, 0.0f);
     }
   }
@@ -188,7 +214,7 @@ void attend_segment(const AttentionArgs& args, const Tile& tile, int64_t segment
     const int64_t next = page + kPageTokens;
     add_values(args, tile, page,
                next < keys.last  ? page_values(layout, *tile.row, next, tile.kv_head)
-               : next < all.last ? page_keys(layout, *tile.row, next, tile.kv_head)
+               : next < all.last ? scored_first(layout, tile, next)
                                  : nullptr,
                out, work);
   }
@@ -202,6 +228,13 @@ void merge_row(float* y, float& m, float& l, const float* acc, float next_m, flo
   m = most;
   l = fma(next_l, next_scale, l * scale);
   for (int64_t d = 0; d < v_dim; ++d) y[d] = fma(acc[d], next_scale, y[d] * scale);
+}
+
+constexpr float kNothing[kMaxHeadDim] = {};
+
+/// Joins a row's segments, of which l becomes whole, with its sink: a segment of maximum `sink`, sum 1 and acc 0.
+void merge_sink(float* y, float m, float& l, float sink, int64_t v_dim) {
+  merge_row(y, m, l, kNothing, sink, 1, v_dim);
 }
 
 /// Takes in a segment's results; segments come in ascending order. m and l are of the segments so far, their acc is in
@@ -224,6 +257,7 @@ void merge_segment(const AttentionArgs& args, const Tile& tile, int64_t segment,
         merge_row(y, m[row], l[row], acc, next.m[row], next.l[row], v_dim);
       }
       if (keys.last <= segment + kSegmentTokens) {
+        if (args.sinks != nullptr) merge_sink(y, m[row], l[row], args.sinks[tile.first_head + h], v_dim);
         for (int64_t d = 0; d < v_dim; ++d) y[d] = y[d] / l[row];
       }
     }
@@ -255,7 +289,10 @@ struct Plan {
 
 Plan cut(const AttentionArgs& args, int64_t n_threads) {
   const int64_t group = args.n_heads / args.layout.n_kv_heads;
-  Plan plan{.heads = std::min(group, kMaxRows), .tokens = 0, .by_segment = false, .serial = n_threads <= 1};
+  Plan plan{.heads = divide_up(group, divide_up(group, kMaxRows)),
+            .tokens = 0,
+            .by_segment = false,
+            .serial = n_threads <= 1};
   plan.tokens = kMaxRows / plan.heads;
   int64_t pieces = 0;  // segments of tiles
   int64_t longest = 0;
@@ -275,6 +312,11 @@ Plan cut(const AttentionArgs& args, int64_t n_threads) {
   if (pieces < 2 * n_threads) {  // few keys and few kv heads: the heads of a group part, though each reads the keys
     const int64_t parts = pieces < n_threads ? divide_up(n_threads, std::max<int64_t>(pieces, 1)) : 2;
     plan.heads = divide_up(plan.heads, std::min(parts, plan.heads));
+  }
+  if (plan.by_segment) {  // so that each thread's results have room in a wave
+    const int64_t at_once = std::min(pieces, n_threads) * padded(args.layout.v_dim);
+    plan.heads = std::min(plan.heads, std::max<int64_t>(kWaveFloats / at_once, 1));
+    plan.tokens = std::min(plan.tokens, std::max<int64_t>(kWaveFloats / (at_once * plan.heads), 1));
   }
   return plan;
 }

@@ -30,9 +30,9 @@ GODWIT_INLINE KeyRange clip(KeyRange range, int64_t begin, int64_t size) {
   return {range.first > begin ? range.first : begin, range.last < begin + size ? range.last : begin + size};
 }
 
-/// One head's keys [k_dim][64] and values [64][v_dim] in the page of `position`.
+/// One head's own keys [own_k_dim][64] and values [64][v_dim] in the page of `position`.
 GODWIT_INLINE const std::byte* page_keys(const KvLayout& layout, const KvRow& row, int64_t position, int64_t head) {
-  return row.pages[position / kPageTokens] + layout.k_offset + head * kv_head_bytes(layout.k_type, layout.k_dim);
+  return row.pages[position / kPageTokens] + layout.k_offset + head * kv_head_bytes(layout.k_type, layout.own_k_dim());
 }
 GODWIT_INLINE const std::byte* page_values(const KvLayout& layout, const KvRow& row, int64_t position, int64_t head) {
   return row.pages[position / kPageTokens] + layout.v_offset + head * kv_head_bytes(layout.v_type, layout.v_dim);

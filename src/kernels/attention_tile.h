@@ -34,7 +34,7 @@ struct Bf16Elements {
 struct TileProduct {
   float* c;  // [rows][c_step]
   int64_t c_step;
-  const float* const* a;  // [rows]: k floats each
+  const float* const* a;  // [rows]: k floats each, from a_first on
   int64_t rows;
   const std::byte* b;  // [k][b_step] elements
   int64_t b_step;
@@ -42,6 +42,7 @@ struct TileProduct {
   int64_t columns;  // a multiple of 16
   bool add;
   const std::byte* ahead;  // what will be read next in the shape of b: prefetched in step with b; or null
+  int64_t a_first = 0;
 };
 
 template <class B, int kRows, int kVecs>
@@ -52,7 +53,7 @@ void product_tile(const TileProduct& p, int64_t row, int64_t column) {
   Vec acc[kRows][kVecs];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    a[r] = p.a[row + r];
+    a[r] = p.a[row + r] + p.a_first;
 #pragma GCC unroll 8
     for (int v = 0; v < kVecs; ++v) {
       acc[r][v] = p.add ? load(p.c + (row + r) * p.c_step + column + v * kLanes) : zero();
@@ -222,6 +223,90 @@ inline void decode_values(const std::byte* values, DType type, int64_t dim, KeyR
   for (int64_t slot = slots.first; slot < slots.last; ++slot) {
     decode_value(values, type, dim, slot, out + slot * step);
   }
+}
+
+// ---------------------------------------------------------------- values as keys
+
+inline constexpr int64_t kTurnedChannels = 64;  // turned at once: with 64 slots they stay in L1
+
+/// Stores 8 rows of 8 floats as columns: out[j * kPageTokens + i] = x[i][j].
+inline void store_turned(const __m256* x, float* out) {
+  __m256 pairs[8], fours[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
+    pairs[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    fours[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    fours[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+    fours[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    fours[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    _mm256_storeu_ps(out + j * kPageTokens, _mm256_permute2f128_ps(fours[j], fours[j + 4], 0x20));
+    _mm256_storeu_ps(out + (j + 4) * kPageTokens, _mm256_permute2f128_ps(fours[j], fours[j + 4], 0x31));
+  }
+}
+
+/// Turns what lanes(slot, d) gives, channels [d, d + 16) of a slot's value, into out [count][64]; count is rounded up
+/// to whole vectors.
+template <class Lanes>
+void turn(const Lanes& lanes, int64_t count, float* out) {
+  for (int64_t slot = 0; slot < kPageTokens; slot += 8) {
+    for (int64_t d = 0; d < count; d += kLanes) {
+      __m256 low[8], high[8];
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < 8; ++i) {
+        const Vec x = lanes(slot + i, d);
+        low[i] = low_half(x);
+        high[i] = high_half(x);
+      }
+      store_turned(low, out + d * kPageTokens + slot);
+      store_turned(high, out + (d + 8) * kPageTokens + slot);
+    }
+  }
+}
+
+/// Channels of a page's values, to be turned: [first, first + count) of [64][dim] in `type`.
+struct TurnedValues {
+  const std::byte* values;
+  DType type;
+  int64_t dim, first, count;
+  const std::byte* ahead;  // the values that will be turned next: prefetched in step; or null
+};
+
+template <class B>
+void turn_as(const TurnedValues& t, float* out) {
+  using Element = typename B::Element;
+  const auto* x = reinterpret_cast<const Element*>(t.values) + t.first;
+  const auto* ahead = t.ahead == nullptr ? x : reinterpret_cast<const Element*>(t.ahead) + t.first;
+  const int64_t whole = t.count / kLanes * kLanes;
+  const auto lanes = [&](int64_t slot, int64_t d) {
+    const int64_t at = slot * t.dim + d;
+    if (d % (64 / static_cast<int64_t>(sizeof(Element))) == 0) __builtin_prefetch(ahead + at, 0, 2);
+    return d < whole ? B::get(x + at)
+                     : partial_values(t.values, t.type, t.first + at, static_cast<int>(t.count - whole));
+  };
+  turn(lanes, t.count, out);
+}
+
+/// The values as keys: f32 [count][64], with rows up to whole vectors written. Slots not yet written give garbage.
+inline void turn_values(const TurnedValues& t, float* out) {
+  if (t.type == DType::kF16) return turn_as<F16Elements>(t, out);
+  if (t.type == DType::kBF16) return turn_as<Bf16Elements>(t, out);
+  if (t.type == DType::kF32) return turn_as<F32Elements>(t, out);
+  const auto* codes = reinterpret_cast<const int8_t*>(t.values) + t.first;
+  const auto* scales = reinterpret_cast<const uint16_t*>(t.values + t.dim * kPageTokens) + t.first / kScaleChannels;
+  const auto* ahead = t.ahead == nullptr ? codes : reinterpret_cast<const int8_t*>(t.ahead) + t.first;
+  const auto lanes = [&](int64_t slot, int64_t d) {
+    if (d % 64 == 0) __builtin_prefetch(ahead + slot * t.dim + d, 0, 2);
+    const float scale = f16_to_f32(scales[slot * (t.dim / kScaleChannels) + d / kScaleChannels]);
+    return load_int8(codes + slot * t.dim + d) * set1(scale);
+  };
+  turn(lanes, t.count, out);
 }
 
 }  // namespace godwit::GODWIT_LEVEL

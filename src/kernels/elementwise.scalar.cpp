@@ -1,8 +1,8 @@
 // Norms, rotary embedding, activations and softmax: the definition, one element at a time, in the order of
 // docs/numerics.md. Every other level equals these bit for bit.
+#include "kernels/activations.h"
 #include "kernels/chunks.h"
 #include "kernels/levels.h"
-#include "kernels/math.h"
 #include "kernels/trig.h"
 
 namespace godwit::scalar {
@@ -72,14 +72,35 @@ void rope(const RopeArgs& a, Launch& launch) {
 void gated(const GatedArgs& a, Launch& launch) {
   over_rows(a.count, 1, launch, [&](int64_t first, int64_t end) {
     for (int64_t i = first; i < end; ++i) {
-      a.y[i] = (a.activation == Activation::kSilu ? silu(a.gate[i]) : gelu_tanh(a.gate[i])) * a.up[i];
+      a.y[i] = a.up == nullptr ? activate(a.activation, a.gate[i])
+                               : activate(a.activation, a.gate[i], a.up[i], a.limit, a.alpha);
     }
   });
 }
 
 void add(const AddArgs& a, Launch& launch) {
   over_rows(a.count, 1, launch, [&](int64_t first, int64_t end) {
-    for (int64_t i = first; i < end; ++i) a.y[i] = a.a[i] + a.b[i];
+    for (int64_t i = first; i < end; ++i) a.y[i] = fma(a.b[i], a.scale, a.a[i]);
+  });
+}
+
+void scale_rows(const ScaleRowsArgs& a, Launch& launch) {
+  over_rows(a.rows, a.width, launch, [&](int64_t first, int64_t end) {
+    for (int64_t i = first * a.width; i < end * a.width; ++i) a.y[i] = a.x[i] * a.factors[i / a.width];
+  });
+}
+
+void copy_columns(const CopyColumnsArgs& a, Launch& launch) {
+  over_rows(a.rows, a.count, launch, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) {
+      std::memcpy(a.y + row * a.y_step, a.x + row * a.x_step, static_cast<size_t>(a.count) * sizeof(float));
+    }
+  });
+}
+
+void clamp(const ClampArgs& a, Launch& launch) {
+  over_rows(a.count, 1, launch, [&](int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) a.y[i] = clamped(a.x[i], a.limit);
   });
 }
 
@@ -117,6 +138,9 @@ void add_elementwise(Kernels& kernels) {
   kernels.rope = rope;
   kernels.gated = gated;
   kernels.add = add;
+  kernels.scale_rows = scale_rows;
+  kernels.copy_columns = copy_columns;
+  kernels.clamp = clamp;
   kernels.softcap = softcap;
   kernels.softmax = softmax;
 }

@@ -1,8 +1,8 @@
 // Norms, rotary embedding, activations and softmax in 16 lanes: the same operations as elementwise.scalar.cpp, so the
-// same bits. rope_table is the scalar one at every level.
+// same bits. rope_table and copy_columns are the scalar ones at every level.
+#include "kernels/activations.h"
 #include "kernels/chunks.h"
 #include "kernels/levels.h"
-#include "kernels/math.h"
 
 namespace godwit::GODWIT_LEVEL {
 
@@ -104,17 +104,36 @@ void rope(const RopeArgs& a, Launch& launch) {
 
 void gated(const GatedArgs& a, Launch& launch) {
   over_rows(a.count, 1, launch, [&](int64_t first, int64_t end) {
-    if (a.activation == Activation::kSilu) {
-      map(a.y, first, end, [&](auto at) { return silu(at(a.gate)) * at(a.up); });
+    if (a.up == nullptr) {
+      map(a.y, first, end, [&](auto at) { return activate(a.activation, at(a.gate)); });
     } else {
-      map(a.y, first, end, [&](auto at) { return gelu_tanh(at(a.gate)) * at(a.up); });
+      map(a.y, first, end, [&](auto at) { return activate(a.activation, at(a.gate), at(a.up), a.limit, a.alpha); });
     }
   });
 }
 
 void add(const AddArgs& a, Launch& launch) {
-  over_rows(a.count, 1, launch,
-            [&](int64_t first, int64_t end) { map(a.y, first, end, [&](auto at) { return at(a.a) + at(a.b); }); });
+  const Vec scale = set1(a.scale);
+  over_rows(a.count, 1, launch, [&](int64_t first, int64_t end) {
+    map(a.y, first, end, [&](auto at) { return fma(at(a.b), scale, at(a.a)); });
+  });
+}
+
+void scale_rows(const ScaleRowsArgs& a, Launch& launch) {
+  over_rows(a.rows, a.width, launch, [&](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; ++row) {
+      const Vec factor = set1(a.factors[row]);
+      const float* x = a.x + row * a.width;
+      map(a.y + row * a.width, 0, a.width, [&](auto at) { return at(x) * factor; });
+    }
+  });
+}
+
+void clamp(const ClampArgs& a, Launch& launch) {
+  const Vec limit = set1(a.limit);
+  over_rows(a.count, 1, launch, [&](int64_t first, int64_t end) {
+    map(a.y, first, end, [&](auto at) { return clamped(at(a.x), limit); });
+  });
 }
 
 void softcap(const SoftcapArgs& a, Launch& launch) {
@@ -175,6 +194,8 @@ void add_elementwise(Kernels& kernels) {
   kernels.rope = rope;
   kernels.gated = gated;
   kernels.add = add;
+  kernels.scale_rows = scale_rows;
+  kernels.clamp = clamp;
   kernels.softcap = softcap;
   kernels.softmax = softmax;
 }

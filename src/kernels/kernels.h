@@ -124,23 +124,53 @@ struct RopeArgs {
   bool interleaved;
 };
 
-enum class Activation : uint8_t { kSilu, kGeluTanh };
+/// silu(x) = x / (1 + exp(-x)); gelu_tanh(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); relu2(x) =
+/// max(0, x)^2 (So et al. 2021). swiglu_clamped (gpt-oss) always has a gate: see activations.h.
+enum class Activation : uint8_t { kSilu, kGeluTanh, kSwigluClamped, kRelu2 };
 
-/// y = act(gate) * up. silu(x) = x / (1 + exp(-x)); gelu_tanh(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+/// y = act(gate) * up, or act(gate) without `up`. swiglu_clamped, which needs `up`, in this order: g = min(gate,
+/// limit), u = clamp(up, -limit, limit), y = (g * (1 / (1 + exp(-(alpha * g))))) * (u + 1). NaN stays NaN. Source:
+/// Shazeer 2020.
 struct GatedArgs {
   float* y;
   const float* gate;
-  const float* up;
+  const float* up;  // or null
   int64_t count;
   Activation activation;
+  float limit = 0, alpha = 0;  // of swiglu_clamped
 };
 
-/// y = a + b. y may be a or b.
+/// y = x * the factor of its row, rounded once.
+struct ScaleRowsArgs {
+  float* y;              // [rows][width]
+  const float* x;        // [rows][width]
+  const float* factors;  // [rows]
+  int64_t rows, width;
+};
+
+/// y[row * y_step + i] = x[row * x_step + i] for i < count: columns out of a matrix, or into one. Bits are kept.
+struct CopyColumnsArgs {
+  float* y;
+  const float* x;
+  int64_t y_step, x_step;
+  int64_t rows, count;
+};
+
+/// y = x, or the nearer end of [-limit, limit]; NaN stays NaN.
+struct ClampArgs {
+  float* y;
+  const float* x;
+  int64_t count;
+  float limit;
+};
+
+/// y = fma(b, scale, a). y may be a or b.
 struct AddArgs {
   float* y;
   const float* a;
   const float* b;
   int64_t count;
+  float scale = 1.0f;
 };
 
 /// y = cap * tanh(x / cap).
@@ -161,11 +191,96 @@ struct SoftmaxArgs {
   int64_t rows, width;
 };
 
+// ---------------------------------------------------------------- experts
+
+inline constexpr int64_t kMostExperts = 1024;  // of a layer; the kernels' buffers are sized by it
+
+/// How a router's logits z become scores. Where kNone, the logits select, and the weights are the softmax of the
+/// selected ones.
+enum class RouterScore : uint8_t { kNone, kSoftmax, kSigmoid };
+/// What a group of experts is worth when only some groups may be chosen from: its best score, or the sum of its two
+/// best.
+enum class GroupScore : uint8_t { kBest, kTwoBest };
+
+/// Chooses top_k of n_experts for each token: those with the largest score (+ bias), in the groups_used best of
+/// n_groups equal groups; ties go to the lowest number. weight = score (without bias), divided by the sum of the chosen
+/// ones + epsilon where `normalise`, times `scale`. Experts of a token are given in ascending order, in which every sum
+/// runs; softmax: exp(z - max) / sum, the sum over all experts ascending. A logit that is not finite: its token gets
+/// experts 0.. with weight 0, and *invalid the lowest such token. Source: Shazeer et al. 2017; DeepSeek-V2 (2024),
+/// section 2.2.2; DeepSeek-V3 (2024), section 2.1.2.
+struct RouteArgs {
+  int32_t* experts;   // [tokens][top_k]
+  float* weights;     // [tokens][top_k]
+  int64_t* invalid;   // -1: none
+  const float* z;     // [tokens][n_experts]
+  const float* bias;  // [n_experts] or null
+  int64_t tokens, n_experts, top_k;
+  RouterScore score;
+  int64_t n_groups, groups_used;  // n_groups 1: no groups
+  GroupScore group_score;
+  bool normalise;
+  float epsilon, scale;
+};
+
+/// Sorts the pairs (token, expert) by expert, tokens ascending.
+struct GroupArgs {
+  int64_t* first;          // [n_experts + 1]: expert e has the slots [first[e], first[e + 1])
+  int32_t* slot_token;     // [tokens * top_k]
+  float* slot_weight;      // [tokens * top_k]
+  const int32_t* experts;  // [tokens][top_k], ascending
+  const float* weights;    // [tokens][top_k]
+  int64_t tokens, n_experts, top_k;
+};
+
+/// A matrix for each expert, [n_experts][n][k] in `type`; slices of x16 types are whole panels. w null: there is none.
+struct ExpertMatrix {
+  DType type = DType::kF32;
+  const std::byte* w = nullptr;
+  int64_t slice_bytes = 0;
+  const float* bias = nullptr;  // [n_experts][n] or null
+};
+
+/// y[t] = sum over the experts e of token t, ascending, of fma(weight, down_e(act(gate_e x, up_e x)), .), from +0. One
+/// list of tasks computes gate, up, activation and the rounding of the hidden values for all experts that any token
+/// chose; a second one computes down and adds up. Weights of other experts are not read. Without gate: act(up_e x).
+struct ExpertsArgs {
+  float* y;  // [tokens][d_model]
+  Activations x;
+  ExpertMatrix gate, up, down;
+  Activation activation;
+  float limit, alpha;  // of kSwigluClamped
+  int64_t n_experts, d_model, d_ff;
+  const int64_t* first;  // as GroupArgs makes them
+  const int32_t* slot_token;
+  const float* slot_weight;
+  bool exact;
+  // Scratch for all slots, in the forms that the matrices ask for, others null: rows of x by slot, and hidden values.
+  Activations gathered;  // [slots][d_model]
+  Activations hidden;    // [slots][d_ff]
+};
+
+/// y[s] = x[s] w[s]^T for a stack of matrices w [slices][n][k]: x [slices][rows][k] -> y [slices][rows][n]. `x` has
+/// slices * rows rows.
+struct StackProductArgs {
+  float* y;
+  Activations x;
+  ExpertMatrix w;
+  int64_t slices, rows, n;
+  bool exact;
+};
+
+/// y = 1 / (1 + exp(-x)).
+struct SigmoidArgs {
+  float* y;
+  const float* x;
+  int64_t count;
+};
+
 // ---------------------------------------------------------------- attention
 
 inline constexpr int64_t kPageTokens = 64;      // tokens in a page of keys and values
 inline constexpr int64_t kSegmentTokens = 512;  // keys in a segment of attention, at absolute positions
-inline constexpr int64_t kMaxHeadDim = 512;     // the widest k_dim and v_dim; the kernels' buffers are sized by it
+inline constexpr int64_t kMaxHeadDim = 512;  // the widest own_k_dim() and v_dim; the kernels' buffers are sized by it
 
 /// Bytes that one head's keys (or values) of one page take: `dim` channels of 64 tokens in F32, F16, BF16 or Q8_0.
 /// Keys lie as [dim][64], values as [64][dim]. Q8_0 keys: int8 codes [dim][64], then f16 scales [dim / 32][64]; Q8_0
@@ -182,18 +297,27 @@ struct KvRow {
   const std::byte* const* pages;  // page i holds positions [64 i, 64 i + 64); null behind a window
 };
 
-/// Where one place's keys and values lie inside a page, and how.
+/// Where one place's keys and values lie inside a page, and how. With shared_dim, as multi-head latent attention keeps
+/// them (DeepSeek-AI 2024, section 2.1), the first shared_dim channels of a key are its value: shared_dim == v_dim,
+/// n_kv_heads == 1, and at k_offset lie only the other channels of the keys (their rotary part).
 struct KvLayout {
   int64_t k_offset, v_offset;  // bytes from the page's start to head 0
   int64_t n_kv_heads, k_dim, v_dim;
-  DType k_type, v_type;  // F32, F16, BF16 or Q8_0
+  DType k_type, v_type;    // F32, F16, BF16 or Q8_0
+  int64_t shared_dim = 0;  // 0: keys and values lie apart
+
+  /// Channels of a key that lie at k_offset. Inlined, so that no CPU level leaves a copy for others.
+  [[gnu::always_inline]] constexpr int64_t own_k_dim() const { return k_dim - shared_dim; }
+  /// Bytes of all heads' keys in a page, and of their values.
+  constexpr int64_t k_bytes() const { return n_kv_heads * kv_head_bytes(k_type, own_k_dim()); }
+  constexpr int64_t v_bytes() const { return n_kv_heads * kv_head_bytes(v_type, v_dim); }
 };
 
 /// Writes this step's keys and values into their pages, rounded to the cache's types (F16, BF16: nearest even; Q8_0:
 /// per 32 channels as ggml's quantize_row_q8_0 defines: d = max / 127 rounded to f16, code = round-half-away(x * (127 /
 /// max))).
 struct KvStoreArgs {
-  const float* k;  // [tokens][n_kv_heads][k_dim]
+  const float* k;  // [tokens][n_kv_heads][own_k_dim]
   const float* v;  // [tokens][n_kv_heads][v_dim]
   const KvRow* rows;
   int64_t n_rows;
@@ -203,8 +327,9 @@ struct KvStoreArgs {
 /// Causal attention of each token over its own sequence's pages, this step's tokens included (they are stored before).
 /// Key j is visible to position i iff j <= i and (window == 0 or i - j < window). Query head h reads kv head
 /// h / (n_heads / n_kv_heads). Order of sums: docs/numerics.md, Attention. Scores are q.k * scale: the chain over k_dim
-/// runs on q, the scale is multiplied afterwards.
-/// Source: Vaswani et al. 2017; segments merge as in Dao et al. 2022 (FlashAttention).
+/// (shared channels first) runs on q, the scale is multiplied afterwards; with a cap they become cap * tanh(score /
+/// cap) (Gemma 2). A head's sink joins its softmax as a key of that score and of value 0 would (gpt-oss). Source:
+/// Vaswani et al. 2017; segments merge as in Dao et al. 2022 (FlashAttention).
 struct AttentionArgs {
   float* y;        // [tokens][n_heads][v_dim]
   const float* q;  // [tokens][n_heads][k_dim]
@@ -214,6 +339,8 @@ struct AttentionArgs {
   int64_t n_heads;
   int64_t window;  // 0: none
   float scale;
+  float softcap = 0;             // 0: none
+  const float* sinks = nullptr;  // [n_heads] or null
 };
 
 // ---------------------------------------------------------------- the machine's limits
@@ -245,8 +372,16 @@ struct Kernels {
   void (*rope)(const RopeArgs&, Launch&) = nullptr;
   void (*gated)(const GatedArgs&, Launch&) = nullptr;
   void (*add)(const AddArgs&, Launch&) = nullptr;
+  void (*scale_rows)(const ScaleRowsArgs&, Launch&) = nullptr;
+  void (*copy_columns)(const CopyColumnsArgs&, Launch&) = nullptr;
+  void (*clamp)(const ClampArgs&, Launch&) = nullptr;
   void (*softcap)(const SoftcapArgs&, Launch&) = nullptr;
   void (*softmax)(const SoftmaxArgs&, Launch&) = nullptr;
+  void (*route)(const RouteArgs&, Launch&) = nullptr;
+  void (*group)(const GroupArgs&, Launch&) = nullptr;
+  void (*experts)(const ExpertsArgs&, Launch&, const Kernels&) = nullptr;
+  void (*stack_product)(const StackProductArgs&, Launch&, const Kernels&) = nullptr;
+  void (*sigmoid)(const SigmoidArgs&, Launch&) = nullptr;
   void (*kv_store)(const KvStoreArgs&, Launch&) = nullptr;
   void (*attention)(const AttentionArgs&, Launch&) = nullptr;
   void (*probe_read)(const ProbeArgs&, Launch&) = nullptr;

@@ -9,8 +9,10 @@ namespace scalar {
 void add_quantized_products(Kernels&);  // quantize, product, embed, the quantized types' tiles
 void add_float_products(Kernels&);      // F32, F16, BF16 tiles, round_bf16
 void add_elementwise(Kernels&);         // norms, rotary, activations, softmax
-void add_attention(Kernels&);           // kv_store, attention
-void add_probes(Kernels&);              // limits of the machine
+void add_experts(Kernels&);             // experts, stacks of matrices, routing: for all levels
+void add_routing(Kernels&);
+void add_attention(Kernels&);  // kv_store, attention
+void add_probes(Kernels&);     // limits of the machine
 }  // namespace scalar
 
 namespace avx2 {

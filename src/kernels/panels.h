@@ -28,6 +28,15 @@ inline constexpr int64_t kStepBytes = 64;  // 16 outputs x 4 elements
 [[gnu::always_inline]] inline Vec load_int8(const void* p) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))))};
 }
+[[gnu::always_inline]] inline Bits load_uint8(const void* p) {
+  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)))};
+}
+[[gnu::always_inline]] inline Bits max_int(Bits a, Bits b) { return {_mm512_max_epi32(a.v, b.v)}; }
+/// table[i] for every byte i < 16.
+[[gnu::always_inline]] inline Bits look_up(const uint8_t (&table)[16], Bits i) {
+  const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), i.v)};
+}
 /// The dots of 16 outputs with one row.
 struct Dots {
   Bits sum;
@@ -49,6 +58,18 @@ inline constexpr int64_t kMaxFewRowsOf16 = 8, kMaxFewRowsOf32 = 16;  // see kMax
   const __m128i bytes = _mm_loadu_si128(static_cast<const __m128i*>(p));
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
           _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+[[gnu::always_inline]] inline Bits load_uint8(const void* p) {
+  const __m128i bytes = _mm_loadu_si128(static_cast<const __m128i*>(p));
+  return {_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+}
+[[gnu::always_inline]] inline Bits max_int(Bits a, Bits b) {
+  return {_mm256_max_epi32(a.lo, b.lo), _mm256_max_epi32(a.hi, b.hi)};
+}
+/// table[i] for every byte i < 16.
+[[gnu::always_inline]] inline Bits look_up(const uint8_t (&table)[16], Bits i) {
+  const __m256i entries = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm256_shuffle_epi8(entries, i.lo), _mm256_shuffle_epi8(entries, i.hi)};
 }
 /// The dots of 16 outputs with one row: `pairs` are 16-bit sums of the steps that `sum` does not have yet.
 struct Dots {
@@ -86,25 +107,32 @@ template <int kBits>
 // ---------------------------------------------------------------- formats
 //
 // A block's codes are read in stretches of kGroups groups of 32. Iteration i < kIterations of a stretch gives kOut
-// vectors; vector v is step step(i, v) (four elements of k) of group group(v) of the stretch.
+// vectors; vector v is step step(i, v) (four elements of k) of group group(v) of the stretch. A block has kBytes, and
+// kTail bytes behind the codes of kTogether blocks.
 
 /// Where a block's parts lie.
 struct BlockPlace {
   const uint8_t* codes;
-  const uint8_t* tail;  // the block's d, where it stands behind a pair of blocks
+  const uint8_t* tail;  // the block's scales, where they stand behind the codes of a few blocks
 };
 
 template <class Format>
 [[gnu::always_inline]] inline BlockPlace block_place(const std::byte* panel, int64_t b, int64_t n_blocks) {
   const auto* p = reinterpret_cast<const uint8_t*>(panel);
-  if constexpr (!Format::kPairs) {
+  if constexpr (Format::kTail == 0) {
     return {p + b * Format::kBytes, nullptr};
   } else {
-    const int64_t odd = b & 1;
-    const uint8_t* pair = p + (b - odd) * (Format::kBytes + 32);
-    const int64_t in_pair = b - odd + 1 < n_blocks ? 2 : 1;
-    return {pair + odd * Format::kBytes, pair + in_pair * Format::kBytes + odd * 32};
+    const int64_t at = b & (Format::kTogether - 1), first = b - at;
+    const uint8_t* start = p + first * (Format::kBytes + Format::kTail);
+    const int64_t together = n_blocks - first < Format::kTogether ? n_blocks - first : Format::kTogether;
+    return {start + at * Format::kBytes, start + together * Format::kBytes + at * Format::kTail};
   }
+}
+
+/// Bytes of a panel with rows of n_blocks blocks.
+template <class Format>
+[[gnu::always_inline]] inline int64_t panel_bytes(int64_t n_blocks) {
+  return n_blocks * (Format::kBytes + Format::kTail);
 }
 
 [[gnu::always_inline]] inline Vec half_floats(const uint8_t* p) {
@@ -114,10 +142,28 @@ template <class Format>
 [[gnu::always_inline]] inline Bits low_nibbles(Bits a) { return a & splat_int(0x0f0f0f0f); }
 [[gnu::always_inline]] inline Bits high_nibbles(Bits a) { return shift_right<4>(a) & splat_int(0x0f0f0f0f); }
 
+struct PanelsQ4_0 {
+  static constexpr DType kType = DType::kQ4_0x16;
+  static constexpr int64_t kBlock = 32, kBytes = 256, kSub = 32;
+  static constexpr int64_t kTail = 32, kTogether = 2;
+  static constexpr bool kMinimum = false;
+  static constexpr int32_t kOffset = 8;
+  static constexpr int kBits = 4, kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
+  static constexpr int group(int) { return 0; }
+  static constexpr int step(int i, int v) { return i + 4 * v; }
+  [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
+    const Bits both = load_bits(p + kStepBytes * i);
+    out[0] = low_nibbles(both);
+    out[1] = high_nibbles(both);
+  }
+  [[gnu::always_inline]] static void scales(const BlockPlace& p, Vec* scale, Vec*) { scale[0] = half_floats(p.tail); }
+};
+
 struct PanelsQ4_1 {
   static constexpr DType kType = DType::kQ4_1x16;
   static constexpr int64_t kBlock = 32, kBytes = 320, kSub = 32;
-  static constexpr bool kPairs = false, kMinimum = true;
+  static constexpr int64_t kTail = 0, kTogether = 1;
+  static constexpr bool kMinimum = true;
   static constexpr int32_t kOffset = 0;
   static constexpr int kBits = 4, kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
   static constexpr int group(int) { return 0; }
@@ -136,7 +182,8 @@ struct PanelsQ4_1 {
 struct PanelsQ5_0 {
   static constexpr DType kType = DType::kQ5_0x16;
   static constexpr int64_t kBlock = 32, kBytes = 320, kSub = 32;
-  static constexpr bool kPairs = true, kMinimum = false;
+  static constexpr int64_t kTail = 32, kTogether = 2;
+  static constexpr bool kMinimum = false;
   static constexpr int32_t kOffset = 16;
   static constexpr int kBits = 5, kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
   static constexpr int group(int) { return 0; }
@@ -160,7 +207,8 @@ struct PanelsQ5_0 {
 struct PanelsQ8_0 {
   static constexpr DType kType = DType::kQ8_0x16;
   static constexpr int64_t kBlock = 32, kBytes = 512, kSub = 32;
-  static constexpr bool kPairs = true, kMinimum = false;
+  static constexpr int64_t kTail = 32, kTogether = 2;
+  static constexpr bool kMinimum = false;
   static constexpr int32_t kOffset = 128;
   static constexpr int kBits = 8, kGroups = 1, kIterations = 8, kOut = 1, kStretchBytes = 512;
   static constexpr int group(int) { return 0; }
@@ -174,7 +222,8 @@ struct PanelsQ8_0 {
 struct PanelsQ4_K {
   static constexpr DType kType = DType::kQ4_Kx16;
   static constexpr int64_t kBlock = 256, kBytes = 2304, kSub = 32;
-  static constexpr bool kPairs = false, kMinimum = true;
+  static constexpr int64_t kTail = 0, kTogether = 1;
+  static constexpr bool kMinimum = true;
   static constexpr int32_t kOffset = 0;
   static constexpr int kBits = 4, kGroups = 2, kIterations = 8, kOut = 2, kStretchBytes = 512;
   static constexpr int group(int v) { return v; }
@@ -207,7 +256,8 @@ struct PanelsQ4_K {
 struct PanelsQ6_K {
   static constexpr DType kType = DType::kQ6_Kx16;
   static constexpr int64_t kBlock = 256, kBytes = 3328, kSub = 16;
-  static constexpr bool kPairs = true, kMinimum = false;
+  static constexpr int64_t kTail = 32, kTogether = 2;
+  static constexpr bool kMinimum = false;
   static constexpr int32_t kOffset = 32;
   static constexpr int kBits = 6, kGroups = 4, kIterations = 8, kOut = 4, kStretchBytes = 1536;
   static constexpr int group(int v) { return v; }
@@ -223,6 +273,30 @@ struct PanelsQ6_K {
   [[gnu::always_inline]] static void scales(const BlockPlace& p, Vec* scale, Vec*) {
     const Vec d = half_floats(p.tail);
     for (int g = 0; g < 16; ++g) scale[g] = d * load_int8(p.codes + 3072 + 16 * g);
+  }
+};
+
+struct PanelsMXFP4 {
+  static constexpr DType kType = DType::kMXFP4x16;
+  static constexpr int64_t kBlock = 32, kBytes = 256, kSub = 32;
+  static constexpr int64_t kTail = 16, kTogether = 4;
+  static constexpr bool kMinimum = false;
+  static constexpr int32_t kOffset = 12;
+  static constexpr int kBits = 5, kGroups = 1, kIterations = 4, kOut = 2, kStretchBytes = 256;
+  static constexpr int group(int) { return 0; }
+  static constexpr int step(int i, int v) { return i + 4 * v; }
+  // Twice the values of E2M1 by nibble, plus the offset.
+  static constexpr uint8_t kCodes[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+  [[gnu::always_inline]] static void codes(const uint8_t* p, int i, Bits* out) {
+    const Bits both = load_bits(p + kStepBytes * i);
+    out[0] = look_up(kCodes, low_nibbles(both));
+    out[1] = look_up(kCodes, high_nibbles(both));
+  }
+  // 2^(e - 128): (e - 1) << 23 as a float's bits, but subnormal for e of 0 and 1, where the other terms are larger.
+  [[gnu::always_inline]] static void scales(const BlockPlace& p, Vec* scale, Vec*) {
+    const Bits e = load_uint8(p.tail);
+    const Bits normal = shift_left<23>(e - splat_int(1));
+    scale[0] = from_bits(max_int(normal, max_int(shift_left<22>(e), splat_int(0x00200000))));
   }
 };
 

@@ -26,11 +26,13 @@ void add_quantized_products(Kernels& kernels) {
     kernels.exact_product_tile[t] = exact_rows_tile;
   }
   const auto add = [&]<class Format>(Format) { kernels.product_tile[static_cast<int>(Format::kType)] = tile<Format>; };
+  add(PanelsQ4_0());
   add(PanelsQ4_1());
   add(PanelsQ5_0());
   add(PanelsQ8_0());
   add(PanelsQ4_K());
   add(PanelsQ6_K());
+  add(PanelsMXFP4());
 }
 
 }  // namespace godwit::GODWIT_LEVEL

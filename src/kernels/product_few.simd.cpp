@@ -93,9 +93,9 @@ void few_rows(const ProductMatrix& matrix, const Activations& x, int64_t row, in
   constexpr int64_t kScales = F::kBlock / F::kSub, kStretches = F::kBlock / kGroup / F::kGroups;
   FewRows<kRows> rows;
   fill<F>(rows, x, row);
-  const int64_t n_blocks = x.k / F::kBlock, panel_bytes = n_blocks * (F::kBytes + (F::kPairs ? 32 : 0));
+  const int64_t n_blocks = x.k / F::kBlock;
   for (int64_t o = first; o < first + count; o += kPanel) {
-    const std::byte* panel = matrix.w + o / kPanel * panel_bytes;
+    const std::byte* panel = matrix.w + o / kPanel * panel_bytes<F>(n_blocks);
     Vec sum[kRows], minimum_sum[kRows];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) sum[r] = minimum_sum[r] = zero();
@@ -105,7 +105,7 @@ void few_rows(const ProductMatrix& matrix, const Activations& x, int64_t row, in
       F::scales(place, scale, minimum);
       for (int64_t s = 0; s < kStretches; ++s) {
         const uint8_t* codes = place.codes + s * F::kStretchBytes;
-        prefetch<F, (F::kBytes + 32) / kStretches>(codes);
+        prefetch<F, (F::kBytes + F::kTail) / kStretches>(codes);
         add_stretch<F, kRows>(codes, scale + s * (kScales / kStretches), minimum + s * (kScales / kStretches), rows,
                               (b * kStretches + s) * F::kGroups, sum, minimum_sum);
       }
@@ -127,10 +127,12 @@ void few_rows_tile(const ProductMatrix& matrix, const Activations& x, int64_t fi
   for (; row < x.rows; ++row) few_rows<F, 1>(matrix, x, row, first, count);
 }
 
+template void few_rows_tile<PanelsQ4_0>(const ProductMatrix&, const Activations&, int64_t, int64_t);
 template void few_rows_tile<PanelsQ4_1>(const ProductMatrix&, const Activations&, int64_t, int64_t);
 template void few_rows_tile<PanelsQ5_0>(const ProductMatrix&, const Activations&, int64_t, int64_t);
 template void few_rows_tile<PanelsQ8_0>(const ProductMatrix&, const Activations&, int64_t, int64_t);
 template void few_rows_tile<PanelsQ4_K>(const ProductMatrix&, const Activations&, int64_t, int64_t);
 template void few_rows_tile<PanelsQ6_K>(const ProductMatrix&, const Activations&, int64_t, int64_t);
+template void few_rows_tile<PanelsMXFP4>(const ProductMatrix&, const Activations&, int64_t, int64_t);
 
 }  // namespace godwit::GODWIT_LEVEL

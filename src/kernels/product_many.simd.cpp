@@ -23,8 +23,6 @@ constexpr bool kPrefetch = true;  // three rows of some formats come here too
 #endif
 template <int kBits>
 constexpr int kTileBits = kOneDot ? 8 : kBits;
-template <int kBits>
-constexpr bool kHasOffset = kOneDot || kBits == 5 || kBits == 6;  // of codes of so many bits, in some format
 
 // A block of k of one panel.
 struct Unpacked {
@@ -47,10 +45,11 @@ template <class F>
 void unpack_panel(const ProductMatrix& matrix, int64_t k, int64_t o, int64_t first_k, int64_t end_k, Unpacked& out) {
   constexpr int kScales = F::kBlock / F::kSub, kStretches = F::kBlock / kGroup / F::kGroups;
   const int64_t n_blocks = k / F::kBlock;
-  const std::byte* panel = matrix.w + o * n_blocks * (F::kBytes + (F::kPairs ? 32 : 0)) / kPanel;
+  const std::byte* panel = matrix.w + o / kPanel * panel_bytes<F>(n_blocks);
   for (int64_t at = first_k; at < end_k; at += F::kBlock) {
     const BlockPlace place = block_place<F>(panel, at / F::kBlock, n_blocks);
-    for (int64_t i = 0; kPrefetch && i < F::kBytes + 32; i += 64) __builtin_prefetch(place.codes + 4096 + i, 0, 3);
+    for (int64_t i = 0; kPrefetch && i < F::kBytes + F::kTail; i += 64)
+      __builtin_prefetch(place.codes + 4096 + i, 0, 3);
     Vec scale[kScales], minimum[kScales];
     F::scales(place, scale, minimum);
     for (int s = 0; s < kScales; ++s) {
@@ -100,6 +99,8 @@ Source panel_source() {
 
 Source source_of(DType type) {
   switch (type) {
+    case DType::kQ4_0x16:
+      return panel_source<PanelsQ4_0>();
     case DType::kQ4_1x16:
       return panel_source<PanelsQ4_1>();
     case DType::kQ5_0x16:
@@ -110,6 +111,8 @@ Source source_of(DType type) {
       return panel_source<PanelsQ4_K>();
     case DType::kQ6_Kx16:
       return panel_source<PanelsQ6_K>();
+    case DType::kMXFP4x16:
+      return panel_source<PanelsMXFP4>();
     default:
       break;
   }
@@ -160,7 +163,7 @@ void fill_rows(const Source& source, const Activations& x, int64_t row, int64_t 
 }
 
 // Rows r.. of the block and kPanels panels: `codes` are their activations from the block's first element on.
-template <int kSub, int kBits, int kRows, int kPanels>
+template <int kSub, int kBits, bool kOffset, int kRows, int kPanels>
 [[gnu::noinline]] void add_tile(const Work& work, Sums& out, const int8_t* codes, int64_t k, int64_t r0,
                                 int64_t n_subs) {
   constexpr int kSteps = kSub / 4;
@@ -176,7 +179,7 @@ template <int kSub, int kBits, int kRows, int kPanels>
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
       for (int p = 0; p < kPanels; ++p) {
-        dots[r][p].sum = splat_int(kHasOffset<kBits> ? work.rows.offsets[r0 + r][g] : 0);
+        dots[r][p].sum = splat_int(kOffset ? work.rows.offsets[r0 + r][g] : 0);
       }
     }
 #pragma GCC unroll 8
@@ -238,11 +241,13 @@ template <int kRows, int kPanels>
 void add_tile(const Source& source, const Work& work, Sums& out, const int8_t* codes, int64_t k, int64_t r0,
               int64_t block_k) {
   const int64_t n_subs = block_k / source.sub;
-  const auto add = source.bits == 4   ? add_tile<32, kTileBits<4>, kRows, kPanels>
-                   : source.bits == 5 ? add_tile<32, kTileBits<5>, kRows, kPanels>
-                   : source.bits == 6 ? add_tile<16, kTileBits<6>, kRows, kPanels>
-                   : source.sub == 16 ? add_tile<16, 8, kRows, kPanels>
-                                      : add_tile<32, 8, kRows, kPanels>;
+  const bool offset = source.offset != 0;
+  const auto add = source.bits == 4   ? (offset ? add_tile<32, kTileBits<4>, true, kRows, kPanels>
+                                                : add_tile<32, kTileBits<4>, kOneDot, kRows, kPanels>)
+                   : source.bits == 5 ? add_tile<32, kTileBits<5>, true, kRows, kPanels>
+                   : source.bits == 6 ? add_tile<16, kTileBits<6>, true, kRows, kPanels>
+                   : source.sub == 16 ? add_tile<16, 8, !kSignedBytes, kRows, kPanels>
+                                      : add_tile<32, 8, !kSignedBytes, kRows, kPanels>;
   add(work, out, codes, k, r0, n_subs);
   if (source.minimum) add_minimums<kRows, kPanels>(work, out, r0, n_subs);
 }

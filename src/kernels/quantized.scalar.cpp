@@ -208,6 +208,7 @@ const BlockFormat& block_format(DType type) {
   static constexpr BlockFormat kTQ2_0{256, 66, 32, false, unpack_tq2_0};
   switch (type) {
     case DType::kQ4_0:
+    case DType::kQ4_0x16:
       return kQ4_0;
     case DType::kQ4_1:
     case DType::kQ4_1x16:
@@ -237,6 +238,7 @@ const BlockFormat& block_format(DType type) {
     case DType::kIQ4_XS:
       return kIQ4_XS;
     case DType::kMXFP4:
+    case DType::kMXFP4x16:
       return kMXFP4;
     case DType::kTQ1_0:
       return kTQ1_0;

@@ -8,6 +8,7 @@ Kernels scalar_kernels() {
   scalar::add_quantized_products(kernels);
   scalar::add_float_products(kernels);
   scalar::add_elementwise(kernels);
+  scalar::add_experts(kernels);
   scalar::add_attention(kernels);
   scalar::add_probes(kernels);
   return kernels;

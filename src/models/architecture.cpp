@@ -1,5 +1,7 @@
 #include "models/architecture.h"
 
+#include <filesystem>
+
 #include "base/json.h"
 
 namespace godwit {
@@ -11,14 +13,25 @@ std::vector<const Architecture*>& registry() {
   return list;
 }
 
+std::vector<std::string>& files() {
+  static std::vector<std::string> list;
+  return list;
+}
+
 }  // namespace
 
 const std::vector<const Architecture*>& architectures() { return registry(); }
 
-const Architecture* find_architecture(const std::string& name) {
-  for (const Architecture* a : registry())
-    if (a->name == name) return a;
-  return nullptr;
+const std::vector<std::string>& architecture_files() { return files(); }
+
+const Architecture* find_architecture(const Config& config) {
+  const Architecture* unclaimed = nullptr;
+  for (const Architecture* a : registry()) {
+    if (a->name != config.architecture) continue;
+    if (a->claims == nullptr) unclaimed = a;
+    if (a->claims != nullptr && a->claims(config)) return a;
+  }
+  return unclaimed;
 }
 
 const Architecture* find_hf_architecture(const Json& config, const HfClass*& found) {
@@ -39,6 +52,9 @@ const Architecture* find_hf_architecture(const Json& config, const HfClass*& fou
   return nullptr;
 }
 
-Registered::Registered(const Architecture& architecture) { registry().push_back(&architecture); }
+Registered::Registered(const Architecture& architecture, const char* file) {
+  registry().push_back(&architecture);
+  files().push_back(std::filesystem::path(file).stem().string());
+}
 
 }  // namespace godwit

@@ -31,18 +31,23 @@ struct Architecture {
   void (*to_hf)(const Config& config, Json& hf);
   std::string tiny;  // config.json of a small model, for the laws in tests/
   Model (*build)(const Config& config, Weights& weights);
+  /// Where several architectures share a GGUF name: whether this configuration is of this one. The one without is for
+  /// what no other claims.
+  bool (*claims)(const Config& config) = nullptr;
 };
 
 /// All architectures, in the order of registration.
 const std::vector<const Architecture*>& architectures();
-/// By GGUF name, or null.
-const Architecture* find_architecture(const std::string& name);
+/// By GGUF name (config.architecture) and, where several share it, by what they claim; null when unknown.
+const Architecture* find_architecture(const Config& config);
+/// Stems of the files that registered them, in the same order: "qwen3".
+const std::vector<std::string>& architecture_files();
 /// By Hugging Face class or, when there is none, model type; null when unknown. `found` gets the class.
 const Architecture* find_hf_architecture(const Json& config_json, const HfClass*& found);
 
 /// A static object of this type in an architecture's file makes it known.
 struct Registered {
-  explicit Registered(const Architecture& architecture);
+  explicit Registered(const Architecture& architecture, const char* file = __builtin_FILE());
 };
 
 }  // namespace godwit

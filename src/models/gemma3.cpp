@@ -64,6 +64,7 @@ Model build(const Config& c, Weights& w) {
                           .head_dim = d.head_dim,
                           .scale = static_cast<float>(c.real("attention.scale", natural)),
                           .biased = c.boolean("attention.bias", false),
+                          .output_biased = c.boolean("attention.bias", false),
                           .qk_norm_eps = d.eps,
                           .norm_plus_one = true};
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff, .activation = Activation::kGeluTanh};

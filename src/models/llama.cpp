@@ -44,7 +44,8 @@ Model build(const Config& c, Weights& w) {
                           .n_kv_heads = d.n_kv_heads,
                           .head_dim = d.head_dim,
                           .rope = rope_from(c, d.head_dim, /*interleaved=*/true),
-                          .biased = biased};
+                          .biased = biased,
+                          .output_biased = biased};
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff, .biased = c.boolean("feed_forward.bias", false)};
   for (int64_t window : windows(c, d.n_layers, 0)) {
     const Scope s = w.block(static_cast<int64_t>(model.layers().size()));

@@ -1,5 +1,6 @@
 #include "models/llama_cpp.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "models/usual.h"
@@ -9,8 +10,17 @@ namespace {
 
 double yarn_scale(double factor, double mscale) { return factor > 1.0 ? 0.1 * mscale * std::log(factor) + 1.0 : 1.0; }
 
-// llama.cpp takes 0.1 ln(factor) + 1 times rope.scaling.attn_factor.
-void set_yarn_factor(Config& c) {
+bool has_latents(const Config& c) { return c.has("attention.kv_lora_rank"); }
+
+// What llama.cpp multiplies cos and sin with before rope.scaling.attn_factor. Source: llama-context.cpp.
+double yarn_scale_there(const Config& c, double factor) {
+  if (!has_latents(c) || !c.has("rope.scaling.yarn_log_multiplier")) return yarn_scale(factor, 1.0);
+  const double all = 10.0 * c.real("rope.scaling.yarn_log_multiplier");
+  const double one = c.architecture == "deepseek2" && std::fabs(all - 1.0) > 1e-6 ? all : 1.0;
+  return yarn_scale(factor, one) / yarn_scale(factor, all);
+}
+
+void set_yarn_factor(Config& c, std::vector<std::string>& warnings) {
   const double factor = c.real("rope.scaling.factor", 1.0);
   double scale = yarn_scale(factor, 1.0);
   if (c.has("rope.scaling.attention_factor")) {
@@ -18,10 +28,13 @@ void set_yarn_factor(Config& c) {
   } else if (c.has("rope.scaling.yarn_log_multiplier")) {
     scale = yarn_scale(factor, c.real("rope.scaling.yarn_mscale", 1.0)) /
             yarn_scale(factor, 10.0 * c.real("rope.scaling.yarn_log_multiplier"));
-  } else {
-    return;
   }
-  c.set("rope.scaling.attn_factor", scale / yarn_scale(factor, 1.0));
+  const double more = scale / yarn_scale_there(c, factor);
+  if (std::fabs(more - 1.0) < 1e-6) return;
+  c.set("rope.scaling.attn_factor", more);
+  if (has_latents(c))
+    warnings.push_back(fmt::format(
+        "llama.cpp scales all of the scores of {} by yarn's mscale, not the rotary part alone", c.architecture));
 }
 
 void check_gemma3(const Config& c, std::vector<std::string>& warnings) {
@@ -33,24 +46,60 @@ void check_gemma3(const Config& c, std::vector<std::string>& warnings) {
         fmt::format("llama.cpp ignores attention.scale {:.6g} of gemma3 and takes {:.6g}", scale, natural));
 }
 
+void check_latents(const Config& c, std::vector<std::string>& warnings) {
+  if (!has_latents(c)) return;
+  const auto warn = [&](const std::string& text) { warnings.push_back(fmt::format("llama.cpp {}", text)); };
+  if (!c.boolean("rope.interleaved", true)) warn("rotates neighbours, as rope.interleaved true means");
+  if (c.has("attention.latent_norm_rms_epsilon"))
+    warn("takes the model's epsilon for the norms of latents, not attention.latent_norm_rms_epsilon");
+  if (!c.has("attention.q_lora_rank"))
+    warn(fmt::format("refuses {} without attention.q_lora_rank, unless it has 27 layers", c.architecture));
+}
+
+void check_experts(const Config& c, std::vector<std::string>& warnings) {
+  const std::string& a = c.architecture;
+  const auto warn = [&](const std::string& text) { warnings.push_back(fmt::format("llama.cpp {}", text)); };
+  const bool always = a == "qwen3moe", never = a == "qwen2moe" || a == "olmoe";
+  if ((always || never) && c.has("expert_weights_norm") && c.boolean("expert_weights_norm", always) != always)
+    warn(fmt::format("{} normalises the weights of experts in {}", always ? "always" : "never", a));
+  if (c.has("moe_layers") && (always || a == "qwen2moe"))
+    warn(fmt::format("knows no dense layers in {}: it refuses the file", a));
+  if (c.boolean("expert_group_best", false)) warn("values groups of experts by their two best, not the best");
+  if (c.has("attention.clamp_kqv") && a == "olmoe") warn("does not clamp q, k and v of olmoe");
+  if (a == "olmoe" &&
+      c.integer("attention.head_count_kv", c.integer("attention.head_count")) != c.integer("attention.head_count"))
+    warn("knows no olmoe with fewer heads of keys than of queries: it refuses the file");
+  if (a == "gpt-oss" && (c.real("swiglu_limit", 7.0) != 7.0 || c.real("swiglu_alpha", 1.702) != 1.702))
+    warn("takes 7 and 1.702 for swiglu_limit and swiglu_alpha");
+  if ((a == "gpt-oss" || a == "qwen2moe") && c.boolean("tie_embeddings", false))
+    warn(fmt::format("knows no {} whose head is the embedding: it refuses the file", a));
+}
+
 }  // namespace
 
 void for_llama_cpp(Config& c, std::vector<std::string>& warnings) {
   if (c.has("rope.scaling.dynamic_factor"))
     warnings.push_back("llama.cpp has no dynamic rope scaling: longer texts than the context differ there");
-  if (!c.boolean("rope.scaling.yarn_truncate", true))
+  const bool yarn = c.text("rope.scaling.type", "") == "yarn";
+  if (yarn && !c.boolean("rope.scaling.yarn_truncate", c.architecture != "gpt-oss"))
     warnings.push_back("llama.cpp has no yarn with truncate false: it rounds the ends of the ramp");
   if (c.real("rope.scaling.yarn_beta_fast", 32.0) != 32.0 || c.real("rope.scaling.yarn_beta_slow", 1.0) != 1.0)
     warnings.push_back(fmt::format("llama.cpp ignores rope.scaling.yarn_beta_fast and _slow of {}", c.architecture));
-  if (c.text("rope.scaling.type", "") == "yarn") set_yarn_factor(c);
+  if (yarn) set_yarn_factor(c, warnings);
   if (c.has("rope.scaling.attn_factor") && !c.has("rope.scaling.type"))
     c.set("rope.scaling.type", std::string("longrope"));
-  if ((c.architecture == "llama" || c.architecture == "qwen3") && c.integer("attention.sliding_window", 0) > 0)
+  const auto is_one_of = [&](std::initializer_list<const char*> names) {
+    return std::find(names.begin(), names.end(), c.architecture) != names.end();
+  };
+  if (is_one_of({"llama", "qwen3", "qwen3moe", "qwen2moe"}) && c.integer("attention.sliding_window", 0) > 0)
     warnings.push_back(fmt::format("llama.cpp ignores attention.sliding_window {} of {}: texts longer than that differ",
                                    c.integer("attention.sliding_window"), c.architecture));
-  if (c.architecture != "llama" && c.boolean("attention.bias", false))
+  if (is_one_of({"qwen3", "gemma3", "qwen3moe", "olmoe", "deepseek2", "mistral4"}) &&
+      c.boolean("attention.bias", false))
     warnings.push_back(
         fmt::format("llama.cpp knows no bias of attn_output in {}: it refuses the file", c.architecture));
+  check_latents(c, warnings);
+  check_experts(c, warnings);
   if (c.architecture == "gemma3") check_gemma3(c, warnings);
 }
 

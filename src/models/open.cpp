@@ -45,9 +45,20 @@ void take_rope_factors(OpenModel& m) {
   }
 }
 
+// Blocks that predict further tokens come last and are counted in block_count.
+void leave_out_prediction_layers(OpenModel& m) {
+  if (!m.config.has("nextn_predict_layers")) return;
+  const int64_t blocks = m.config.integer_in("block_count", 1, int64_t{1} << 20);
+  const int64_t n = m.config.integer_in("nextn_predict_layers", 0, blocks - 1);
+  m.config.set("block_count", blocks - n);
+  m.config.values.erase(m.config.full_key("nextn_predict_layers"));
+  m.stored.prediction_layers = n;
+}
+
 void configure_from_gguf(OpenModel& m) {
   m.config = m.stored.config;
-  m.architecture = find_architecture(m.config.architecture);
+  leave_out_prediction_layers(m);
+  m.architecture = find_architecture(m.config);
   if (m.architecture == nullptr)
     invalid("{}: key general.architecture: {} is not supported, expected one of {}", m.config.source,
             quoted(m.config.architecture), known_names());
@@ -94,11 +105,11 @@ std::unique_ptr<OpenModel> open_model(const std::string& path, const OpenOptions
   } else if (is_folder(path)) {
     m->stored = open_hf_folder(path);
     configure_from_hf(*m, m->stored.config_json, path + "/config.json");
-    source = stored_source(m->stored, m->config, m->architecture->names);
+    source = stored_source(m->stored, m->config, m->architecture->names, options.load.decoded_type);
   } else {
     m->stored = open_gguf(path);
     configure_from_gguf(*m);
-    source = stored_source(m->stored, m->config, m->architecture->names);
+    source = stored_source(m->stored, m->config, m->architecture->names, options.load.decoded_type);
   }
   m->weights = std::make_unique<Weights>(std::move(source), options.load);
   try {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "formats/placement.h"
 #include "tensor/decode.h"
 #include "tensor/encode.h"
 
@@ -26,16 +27,28 @@ void ParameterStream::read(int64_t first, int64_t n, int64_t row_bytes, std::byt
 
 void ParameterStream::fill(const Write& write) const {
   const bool vector = info.shape.rank <= 1;
+  fill_rows(0, vector ? 1 : info.shape.count() / std::max<int64_t>(1, info.shape[-1]), write);
+}
+
+std::vector<std::byte> ParameterStream::slice(int64_t index) const {
+  const StackShape stack = stack_shape(name, info.shape);
+  const int64_t rows = stack.is_bias ? 1 : stack.rows;  // a vector is one
+  std::vector<std::byte> all;
+  fill_rows(index * rows, (index + 1) * rows,
+            [&](const std::byte* bytes, size_t size) { all.insert(all.end(), bytes, bytes + size); });
+  return all;
+}
+
+void ParameterStream::fill_rows(int64_t begin, int64_t end, const Write& write) const {
+  const bool vector = info.shape.rank <= 1;
   const int64_t width = info.shape.rank == 0 ? 1 : info.shape[-1];
-  const int64_t rows = vector ? 1 : info.shape.count() / std::max<int64_t>(1, width);
   const int64_t row_bytes = matrix_bytes(info.dtype, 1, width);
-  // Whole heads when they are permuted.
-  const int64_t step = permuted_heads > 0 && !vector
-                           ? rows / permuted_heads
-                           : std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row_bytes));
+  int64_t step = std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row_bytes));
+  if (info.by_slice) step = info.shape[-2];
+  if (permuted_heads > 0 && !vector) step = end / permuted_heads;  // whole heads
   std::vector<std::byte> bytes, ordered;
-  for (int64_t first = 0; first < rows; first += step) {
-    const int64_t n = std::min(step, rows - first);
+  for (int64_t first = begin; first < end; first += step) {
+    const int64_t n = std::min(step, end - first);
     bytes.resize(static_cast<size_t>(n * row_bytes));
     read(first, n, row_bytes, bytes.data());
     if (permuted_heads > 0) {

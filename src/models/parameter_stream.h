@@ -22,7 +22,10 @@ struct ParameterStream {
   using Write = std::function<void(const std::byte*, size_t)>;
   /// Gives all rows to `write`, in the target's type and order.
   void fill(const Write& write) const;
+  /// The rows of one matrix of a stack (StackShape) in the target's type.
+  std::vector<std::byte> slice(int64_t index) const;
 
+  void fill_rows(int64_t begin, int64_t end, const Write& write) const;
   void read(int64_t first, int64_t n, int64_t row_bytes, std::byte* out) const;
   void pass_on(const std::vector<std::byte>& bytes, int64_t n, int64_t width, int64_t row_bytes,
                const Write& write) const;

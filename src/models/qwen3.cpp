@@ -41,6 +41,7 @@ Model build(const Config& c, Weights& w) {
                           .head_dim = d.head_dim,
                           .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
                           .biased = c.boolean("attention.bias", false),
+                          .output_biased = c.boolean("attention.bias", false),
                           .qk_norm_eps = d.eps};
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff};
   for (int64_t window : windows(c, d.n_layers, 0)) {

@@ -65,12 +65,15 @@ void longrope_from(const Json& rope, const std::string& source, int64_t original
   c.set("rope.scaling.attn_factor", number(rope, "attention_factor", source, natural));
 }
 
+// As GGUF keeps a real: twins in both containers give the same bits.
+double as_stored(double value) { return static_cast<double>(static_cast<float>(value)); }
+
 void yarn_from(const Json& rope, const std::string& source, int64_t original, Config& c) {
   c.set("rope.scaling.type", std::string("yarn"));
   const double ratio = static_cast<double>(c.integer("context_length")) / static_cast<double>(original);
-  c.set("rope.scaling.factor", number(rope, "factor", source, ratio));
-  c.set("rope.scaling.yarn_beta_fast", number(rope, "beta_fast", source, 32.0));
-  c.set("rope.scaling.yarn_beta_slow", number(rope, "beta_slow", source, 1.0));
+  c.set("rope.scaling.factor", as_stored(number(rope, "factor", source, ratio)));
+  c.set("rope.scaling.yarn_beta_fast", as_stored(number(rope, "beta_fast", source, 32.0)));
+  c.set("rope.scaling.yarn_beta_slow", as_stored(number(rope, "beta_slow", source, 1.0)));
   if (present(rope, "truncate"))
     c.set("rope.scaling.yarn_truncate", rope["truncate"].is_boolean() && rope["truncate"].get<bool>());
   if (present(rope, "attention_factor"))

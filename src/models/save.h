@@ -1,5 +1,5 @@
 // Saving a model in either container: what goes into the file is planned first, then streamed. No tensor is ever in
-// memory as a whole, but for 1-D ones.
+// memory as a whole, but for 1-D ones; of stacks that are transposed or composed, one matrix is (one expert, one head).
 #pragma once
 
 #include <functional>

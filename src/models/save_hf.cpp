@@ -8,6 +8,7 @@
 #include "formats/safetensors.h"
 #include "models/parameter_stream.h"
 #include "models/save.h"
+#include "models/save_forms.h"
 
 namespace godwit {
 namespace {
@@ -26,6 +27,7 @@ HfPlan plan_hf(const OpenModel& m, std::optional<DType> type) {
          name(*type));
   HfPlan plan;
   std::optional<DType> rounded;
+  FormWriter forms(m.architecture->names);
   for (const Parameter& p : m.weights->parameters()) {
     ParameterStream stream = stream_of(m, p, DType::kF16);
     if (in_safetensors(stream.info.dtype)) stream.to = stream.info.dtype;
@@ -37,8 +39,14 @@ HfPlan plan_hf(const OpenModel& m, std::optional<DType> type) {
       stream.transform = entry->transform;
       stream.permuted_heads = m.config.integer(entry->heads);
     }
+    if (entry->hf.empty()) {
+      forms.add(*entry, stream);
+      continue;
+    }
     plan.tensors.push_back(to_write(*hf_name(m.architecture->names, p.name), stream));
+    if (entry->hf_row) plan.tensors.back().shape = {1, stream.info.shape[0]};
   }
+  forms.move_to(plan.tensors);
   if (rounded)
     plan.warnings.push_back(
         fmt::format("quantized tensors ({}) become F16; --type f32 or bf16 for others", name(*rounded)));

@@ -78,6 +78,17 @@ Step::Step(Context& cx, const Batch& b, const StateLayout& l, const std::vector<
   }
 }
 
+Tensor Step::query_temperature(Context& cx, double beta, int64_t length) const {
+  CHECK(length > 0, "query temperature over {} tokens", length);
+  Tensor factors = empty(cx, {n_tokens()});
+  for (size_t i = 0; !cx.dry && i < positions_.size(); ++i) {
+    const int64_t lengths = positions_[i] / length;
+    factors.f32()[i] =
+        lengths == 0 ? 1.0f : static_cast<float>(1.0 + beta * std::log(1.0 + static_cast<double>(lengths)));
+  }
+  return factors;
+}
+
 float* StepInput::in_record(const Row& row, size_t part, bool at_edge) const {
   const PlacedPart& p = step.layout.places[static_cast<size_t>(place)][part];
   DCHECK(p.part.keep != Keep::kPerToken && (!at_edge || p.part.keep != Keep::kSinceEdge), "part {}", p.part.name);

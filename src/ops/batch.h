@@ -58,6 +58,9 @@ class Step {
   const std::vector<KvRow>& kv_rows(int32_t group) const { return rows_[static_cast<size_t>(group)]; }
   /// cos and sin of every token, [tokens, n_pairs, 2].
   Tensor rope_table(int32_t table) const { return tables_[static_cast<size_t>(table)]; }
+  /// What queries are multiplied by as their position grows: 1 + beta ln(1 + floor(position / length)), in double and
+  /// rounded once, [tokens] in the arena. Throws Bug unless length > 0. Source: Llama 4, as Ministral 3 has it.
+  Tensor query_temperature(Context& cx, double beta, int64_t length) const;
 
  private:
   std::vector<std::vector<KvRow>> rows_;  // by group

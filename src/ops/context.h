@@ -18,6 +18,18 @@ struct Cost {
   int64_t weight_bytes = 0;  // parameters read
   int64_t state_bytes = 0;   // sequence state read or written
   int64_t calls = 0;         // of kernels
+  // Which experts a step reads is not known before it runs: weight_bytes is what uniform choices read on average; least
+  // and most are so much below and above.
+  int64_t fewer_bytes = 0, more_bytes = 0;
+
+  Cost& operator+=(const Cost& other) {
+    flops += other.flops;
+    weight_bytes += other.weight_bytes;
+    state_bytes += other.state_bytes;
+    fewer_bytes += other.fewer_bytes;
+    more_bytes += other.more_bytes;
+    return *this;
+  }
 };
 
 /// Adds up costs by op.
@@ -26,19 +38,34 @@ struct Meter {
   /// Adds the cost and so many calls of kernels under `op`.
   void book(const std::string& op, const Cost& cost, int64_t calls = 1) {
     Cost& sum = by_op[op];
-    sum.flops += cost.flops;
-    sum.weight_bytes += cost.weight_bytes;
-    sum.state_bytes += cost.state_bytes;
+    sum += cost;
     sum.calls += calls;
   }
   Cost total() const {
     Cost sum;
-    for (const auto& [op, cost] : by_op) {
-      sum.flops += cost.flops;
-      sum.weight_bytes += cost.weight_bytes;
-      sum.state_bytes += cost.state_bytes;
-    }
+    for (const auto& [op, cost] : by_op) sum += cost;
     return sum;
+  }
+};
+
+/// How many experts were read while steps ran: sums over steps and layers with experts.
+struct ExpertUse {
+  int64_t passes = 0;  // steps times layers
+  int64_t tokens = 0, distinct = 0;
+  void add(int64_t n_tokens, int64_t n_distinct) {
+    ++passes;
+    tokens += n_tokens;
+    distinct += n_distinct;
+  }
+  ExpertUse& operator+=(const ExpertUse& other) {
+    passes += other.passes;
+    tokens += other.tokens;
+    distinct += other.distinct;
+    return *this;
+  }
+  /// Of a step and a layer with experts, on average; 0 where there was none.
+  double distinct_a_pass() const {
+    return passes == 0 ? 0 : static_cast<double>(distinct) / static_cast<double>(passes);
   }
 };
 
@@ -48,6 +75,7 @@ struct Context {
   ThreadPool& pool;
   bool exact = false;  // --activations f32
   Meter* meter = nullptr;
+  ExpertUse* expert_use = nullptr;
   bool dry = false;  // shapes, arena size and meter only: no kernel runs, no weight is touched
 };
 

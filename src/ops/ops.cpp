@@ -1,5 +1,6 @@
 #include "ops/ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -74,8 +75,7 @@ int64_t visible(int64_t i, int64_t window) { return window > 0 && window < i + 1
 Cost attention_cost(const AttentionArgs& a) {
   const KvLayout& l = a.layout;
   Cost cost;
-  const int64_t per_key =
-      l.n_kv_heads * (kv_head_bytes(l.k_type, l.k_dim) + kv_head_bytes(l.v_type, l.v_dim)) / kPageTokens;
+  const int64_t per_key = (l.k_bytes() + l.v_bytes()) / kPageTokens;
   for (int64_t r = 0; r < a.n_rows; ++r) {
     const KvRow& row = a.rows[r];
     for (int64_t t = 0; t < row.count; ++t)
@@ -87,58 +87,142 @@ Cost attention_cost(const AttentionArgs& a) {
   return cost;
 }
 
-}  // namespace
-
-Tensor attention(Context& cx, Tensor q, Tensor k, Tensor v, float scale, const StepInput& in) {
-  const auto& parts = in.step.layout.places[static_cast<size_t>(in.place)];
-  CHECK(parts.size() == 2, "attention at place {} with {} parts", in.place, parts.size());
-  const StatePart &kp = parts[0].part, &vp = parts[1].part;
-  CHECK(k.shape[1] == kp.shape[0] && k.shape[2] == kp.shape[1] && v.shape[2] == vp.shape[1] &&
-            q.shape[2] == k.shape[2] && q.shape[1] % k.shape[1] == 0 && k.shape[2] <= kMaxHeadDim &&
-            v.shape[2] <= kMaxHeadDim,
-        "attention: q {}, k {}, v {}", q.shape.text(), k.shape.text(), v.shape.text());
-  const KvLayout layout{.k_offset = parts[0].offset,
-                        .v_offset = parts[1].offset,
-                        .n_kv_heads = k.shape[1],
-                        .k_dim = k.shape[2],
-                        .v_dim = v.shape[2],
-                        .k_type = kp.dtype,
-                        .v_type = vp.dtype};
-  const std::vector<KvRow>& rows = in.step.kv_rows(parts[0].group);
+// Stores k and v, then attends: both as the layout says.
+Tensor store_and_attend(Context& cx, Tensor q, Tensor k, Tensor v, const KvLayout& layout,
+                        const AttentionOptions& options, const StepInput& in) {
+  const PlacedPart& part = in.step.layout.places[static_cast<size_t>(in.place)][0];
+  const std::vector<KvRow>& rows = in.step.kv_rows(part.group);
+  const auto n_rows = static_cast<int64_t>(rows.size());
   run(cx, "kv_store", cx.kernels.kv_store,
-      KvStoreArgs{.k = k.f32(),
-                  .v = v.f32(),
-                  .rows = rows.data(),
-                  .n_rows = static_cast<int64_t>(rows.size()),
-                  .layout = layout},
-      {});
-  Tensor y = empty(cx, {q.shape[0], q.shape[1], v.shape[2]});
+      KvStoreArgs{.k = k.f32(), .v = v.f32(), .rows = rows.data(), .n_rows = n_rows, .layout = layout}, {});
+  Tensor y = empty(cx, {q.shape[0], q.shape[1], layout.v_dim});
   const AttentionArgs args{.y = y.f32(),
                            .q = q.f32(),
                            .rows = rows.data(),
-                           .n_rows = static_cast<int64_t>(rows.size()),
+                           .n_rows = n_rows,
                            .layout = layout,
                            .n_heads = q.shape[1],
-                           .window = kp.window,
-                           .scale = scale};
-  run(cx, "attention", cx.kernels.attention, args, attention_cost(args));
+                           .window = part.part.window,
+                           .scale = options.scale,
+                           .softcap = options.softcap,
+                           .sinks = options.sinks.empty() ? nullptr : options.sinks.f32()};
+  Cost cost = attention_cost(args);
+  if (!options.sinks.empty()) cost.weight_bytes = options.sinks.bytes();
+  run(cx, "attention", cx.kernels.attention, args, cost);
   return y;
 }
 
-Tensor gated(Context& cx, Tensor gate, Tensor up, Activation activation) {
-  CHECK(gate.shape == up.shape, "gated: {} against {}", gate.shape.text(), up.shape.text());
+}  // namespace
+
+Tensor attention(Context& cx, Tensor q, Tensor k, Tensor v, const AttentionOptions& options, const StepInput& in) {
+  const KvLayout layout = kv_layout(in.step.layout.places[static_cast<size_t>(in.place)]);
+  const int64_t n = in.step.n_tokens();
+  CHECK(layout.shared_dim == 0 && k.shape == Shape({n, layout.n_kv_heads, layout.k_dim}) &&
+            v.shape == Shape({n, layout.n_kv_heads, layout.v_dim}) && q.shape == Shape({n, q.shape[1], layout.k_dim}) &&
+            q.shape[1] % layout.n_kv_heads == 0 && layout.k_dim <= kMaxHeadDim && layout.v_dim <= kMaxHeadDim,
+        "attention: q {}, k {}, v {}", q.shape.text(), k.shape.text(), v.shape.text());
+  CHECK(options.sinks.empty() || options.sinks.size() == q.shape[1], "attention: {} sinks for q {}",
+        options.sinks.size(), q.shape.text());
+  return store_and_attend(cx, q, k, v, layout, options, in);
+}
+
+Tensor latent_attention(Context& cx, Tensor q, Tensor c, Tensor k_pe, float scale, const StepInput& in) {
+  const KvLayout layout = kv_layout(in.step.layout.places[static_cast<size_t>(in.place)]);
+  const int64_t n = in.step.n_tokens();
+  CHECK(layout.shared_dim > 0 && c.shape == Shape({n, layout.v_dim}) && k_pe.shape == Shape({n, layout.own_k_dim()}) &&
+            q.shape == Shape({n, q.shape[1], layout.k_dim}) && layout.v_dim <= kMaxHeadDim &&
+            layout.own_k_dim() <= kMaxHeadDim,
+        "latent attention: q {}, c {}, k_pe {}", q.shape.text(), c.shape.text(), k_pe.shape.text());
+  return store_and_attend(cx, q, k_pe, c, layout, {.scale = scale}, in);
+}
+
+Tensor gated(Context& cx, Tensor gate, Tensor up, Activation activation, float limit, float alpha) {
+  const bool alone = up.shape.rank == 0;
+  CHECK(alone ? activation != Activation::kSwigluClamped : gate.shape == up.shape, "gated: {} against {}",
+        gate.shape.text(), up.shape.text());
   Tensor y = empty(cx, gate.shape);
   run(cx, "gated", cx.kernels.gated,
-      GatedArgs{.y = y.f32(), .gate = gate.f32(), .up = up.f32(), .count = gate.size(), .activation = activation},
+      GatedArgs{.y = y.f32(),
+                .gate = gate.f32(),
+                .up = alone ? nullptr : up.f32(),
+                .count = gate.size(),
+                .activation = activation,
+                .limit = limit,
+                .alpha = alpha},
       {.flops = 5 * gate.size()});
   return y;
 }
 
-Tensor residual(Context& cx, Tensor a, Tensor b, Tensor out) {
+Tensor scale_rows(Context& cx, Tensor x, Tensor factors) {
+  CHECK(x.shape.rank > 0 && factors.size() == x.shape[0] && x.shape[0] > 0, "scale_rows: {} by {}", x.shape.text(),
+        factors.shape.text());
+  Tensor y = empty(cx, x.shape);
+  run(cx, "scale_rows", cx.kernels.scale_rows,
+      ScaleRowsArgs{
+          .y = y.f32(), .x = x.f32(), .factors = factors.f32(), .rows = x.shape[0], .width = x.size() / x.shape[0]},
+      {.flops = x.size()});
+  return y;
+}
+
+namespace {
+
+// The shape with another last size.
+Shape with_width(Shape shape, int64_t width) {
+  shape.sizes[static_cast<size_t>(shape.rank - 1)] = width;
+  return shape;
+}
+
+}  // namespace
+
+Tensor columns(Context& cx, Tensor x, int64_t first, int64_t count) {
+  CHECK(x.shape.rank > 0 && first >= 0 && count > 0 && first + count <= x.width(), "columns {}+{} of {}", first, count,
+        x.shape.text());
+  Tensor y = empty(cx, with_width(x.shape, count));
+  run(cx, "columns", cx.kernels.copy_columns,
+      CopyColumnsArgs{
+          .y = y.f32(), .x = x.f32() + first, .y_step = count, .x_step = x.width(), .rows = x.rows(), .count = count},
+      {});
+  return y;
+}
+
+Tensor concat(Context& cx, Tensor a, Tensor b) {
+  CHECK(a.shape.rank > 0 && b.shape.rank == a.shape.rank && a.shape == with_width(b.shape, a.width()),
+        "concat: {} and {}", a.shape.text(), b.shape.text());
+  Tensor y = empty(cx, with_width(a.shape, a.width() + b.width()));
+  const auto put = [&](Tensor x, int64_t first) {
+    run(cx, "concat", cx.kernels.copy_columns,
+        CopyColumnsArgs{.y = y.f32() + first,
+                        .x = x.f32(),
+                        .y_step = y.width(),
+                        .x_step = x.width(),
+                        .rows = x.rows(),
+                        .count = x.width()},
+        {});
+  };
+  put(a, 0);
+  put(b, a.width());
+  return y;
+}
+
+Tensor clamp(Context& cx, Tensor x, float limit) {
+  CHECK(limit > 0.0f, "clamp to {}", limit);
+  Tensor y = empty(cx, x.shape);
+  run(cx, "clamp", cx.kernels.clamp, ClampArgs{.y = y.f32(), .x = x.f32(), .count = x.size(), .limit = limit},
+      {.flops = 2 * x.size()});
+  return y;
+}
+
+Tensor scaled(Context& cx, Tensor x, float factor) {
+  Tensor factors = empty(cx, {x.shape[0]});
+  if (!cx.dry) std::fill_n(factors.f32(), factors.size(), factor);
+  return scale_rows(cx, x, factors);
+}
+
+Tensor residual(Context& cx, Tensor a, Tensor b, Tensor out, float scale) {
   CHECK(a.shape == b.shape && a.shape == out.shape, "residual: {} + {} -> {}", a.shape.text(), b.shape.text(),
         out.shape.text());
-  run(cx, "residual", cx.kernels.add, AddArgs{.y = out.f32(), .a = a.f32(), .b = b.f32(), .count = a.size()},
-      {.flops = a.size()});
+  run(cx, "residual", cx.kernels.add,
+      AddArgs{.y = out.f32(), .a = a.f32(), .b = b.f32(), .count = a.size(), .scale = scale}, {.flops = a.size()});
   return out;
 }
 

@@ -33,15 +33,44 @@ Tensor rms_norm(Context& cx, Tensor x, Tensor gain, float eps, bool gain_plus_on
 /// Rotates x [tokens, heads, head_dim] by the step's table of this spec. Source: Su et al. 2021.
 Tensor rope(Context& cx, Tensor x, const RopeSpec& spec, const Step& step);
 
+/// How scores are made and what joins their softmax (AttentionArgs).
+struct AttentionOptions {
+  float scale = 1.0f;
+  float softcap = 0.0f;  // 0: none
+  Tensor sinks = {};     // [n_heads]; empty: none
+};
+
 /// Stores k [tokens, n_kv_heads, k_dim] and v of this step at the place, then attends: q [tokens, n_heads, k_dim] ->
-/// [tokens, n_heads, v_dim]. The place's parts are k and v. Source: Vaswani et al. 2017.
-Tensor attention(Context& cx, Tensor q, Tensor k, Tensor v, float scale, const StepInput& in);
+/// [tokens, n_heads, v_dim]. The place's parts are "k" and "v". Source: Vaswani et al. 2017.
+Tensor attention(Context& cx, Tensor q, Tensor k, Tensor v, const AttentionOptions& options, const StepInput& in);
 
-/// act(gate) * up. Source: Shazeer 2020.
-Tensor gated(Context& cx, Tensor gate, Tensor up, Activation activation);
+/// Multi-head latent attention in its absorbed form: stores the latents c [tokens, r] and rotary keys k_pe [tokens, p]
+/// of this step, then attends to (c, k_pe) as the one key of all heads and to c as its value: q [tokens, n_heads, r +
+/// p]
+/// -> [tokens, n_heads, r]. The place's parts are "k_pe" [1, p] and "latent" [1, r]. Source: DeepSeek-AI 2024
+/// (DeepSeek-V2), section 2.1 and appendix C.
+Tensor latent_attention(Context& cx, Tensor q, Tensor c, Tensor k_pe, float scale, const StepInput& in);
 
-/// a + b, written to `out` (which may be a or b).
-Tensor residual(Context& cx, Tensor a, Tensor b, Tensor out);
+/// act(gate) * up; without `up` (empty): act(gate). limit and alpha are those of kSwigluClamped. Source: Shazeer 2020.
+Tensor gated(Context& cx, Tensor gate, Tensor up, Activation activation, float limit = 0.0f, float alpha = 0.0f);
+
+/// x [tokens, ...] times each token's factor of factors [tokens].
+Tensor scale_rows(Context& cx, Tensor x, Tensor factors);
+
+/// x times one factor.
+Tensor scaled(Context& cx, Tensor x, float factor);
+
+/// Columns [first, first + count) of every row of x [..., width] -> [..., count].
+Tensor columns(Context& cx, Tensor x, int64_t first, int64_t count);
+
+/// a [..., n] and b [..., m] side by side -> [..., n + m].
+Tensor concat(Context& cx, Tensor a, Tensor b);
+
+/// x to [-limit, limit]; NaN stays.
+Tensor clamp(Context& cx, Tensor x, float limit);
+
+/// a + scale * b, rounded once, written to `out` (which may be a or b).
+Tensor residual(Context& cx, Tensor a, Tensor b, Tensor out, float scale = 1.0f);
 
 /// cap * tanh(x / cap).
 Tensor softcap(Context& cx, Tensor x, float cap);

@@ -1,5 +1,7 @@
 #include "ops/state.h"
 
+#include <string_view>
+
 #include "base/error.h"
 
 namespace godwit {
@@ -31,6 +33,24 @@ void place_in_record(StateLayout& layout, PlacedPart& p) {
 }
 
 }  // namespace
+
+KvLayout kv_layout(const std::vector<PlacedPart>& parts) {
+  CHECK(parts.size() == 2 && parts[0].part.keep == Keep::kPerToken && parts[1].part.keep == Keep::kPerToken &&
+            parts[0].group == parts[1].group && parts[0].part.shape[0] == parts[1].part.shape[0],
+        "attention at a place of {} parts", parts.size());
+  const StatePart &k = parts[0].part, &v = parts[1].part;
+  const bool latent = std::string_view(v.name) == "latent";
+  CHECK(!latent || v.shape[0] == 1, "{} latents a token", v.shape[0]);
+  const int64_t shared = latent ? v.shape[1] : 0;
+  return {.k_offset = parts[0].offset,
+          .v_offset = parts[1].offset,
+          .n_kv_heads = v.shape[0],
+          .k_dim = shared + k.shape[1],
+          .v_dim = v.shape[1],
+          .k_type = k.dtype,
+          .v_type = v.dtype,
+          .shared_dim = shared};
+}
 
 int32_t StateLayout::add_place(const std::vector<StatePart>& parts) {
   std::vector<PlacedPart> placed;

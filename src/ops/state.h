@@ -46,12 +46,17 @@ struct StateGroup {
   int64_t page_bytes = 0;  // of kPageTokens tokens, all places of the group
 };
 
+/// A part, and where it lies.
 struct PlacedPart {
   StatePart part;
   int32_t group = 0;        // per token
   int64_t offset = 0;       // bytes from the start of the page or record; kSinceEdge: of row 0
   int64_t edge_offset = 0;  // kNow, kEdge: where the value as of the last edge lies
 };
+
+/// How attention finds what a place keeps per token: parts "k" and "v"; or, in multi-head latent attention, "k_pe" and
+/// "latent", which is the value and the first channels of the key. Throws Bug for others.
+KvLayout kv_layout(const std::vector<PlacedPart>& parts);
 
 /// Where every part of every place lies.
 struct StateLayout {

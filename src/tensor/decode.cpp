@@ -278,6 +278,8 @@ void decode_row(DType type, const std::byte* row, float* out, int64_t n) {
     case DType::kQ8_0x16:
     case DType::kQ4_Kx16:
     case DType::kQ6_Kx16:
+    case DType::kQ4_0x16:
+    case DType::kMXFP4x16:
       break;
   }
   CHECK(false, "decode_row: {} has no contiguous rows", name(type));

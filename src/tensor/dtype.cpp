@@ -31,6 +31,8 @@ constexpr std::array<DTypeInfo, kDTypeCount> kInfo = {{
     {"Q8_0x16", 32, 34, -1, DType::kQ8_0},
     {"Q4_Kx16", 256, 144, -1, DType::kQ4_K},
     {"Q6_Kx16", 256, 210, -1, DType::kQ6_K},
+    {"Q4_0x16", 32, 18, -1, DType::kQ4_0},
+    {"MXFP4x16", 32, 17, -1, DType::kMXFP4},
 }};
 
 constexpr int64_t kPanel = 16;  // outputs side by side in an x16 type

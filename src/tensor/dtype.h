@@ -34,8 +34,10 @@ enum class DType : uint8_t {
   kQ8_0x16,
   kQ4_Kx16,
   kQ6_Kx16,
+  kQ4_0x16,
+  kMXFP4x16,
 };
-inline constexpr int kDTypeCount = 23;
+inline constexpr int kDTypeCount = 25;
 
 struct DTypeInfo {
   std::string_view name;  // as GGUF tools print it: "Q4_K"

@@ -1,35 +1,19 @@
 #include "tensor/encode.h"
 
 #include <algorithm>
-#include <cfenv>
 #include <cmath>
 #include <cstring>
 
 #include "base/error.h"
 #include "tensor/blocks.h"
 #include "tensor/float16.h"
+#include "tensor/float_environment.h"
 
 namespace godwit {
 namespace {
 
 constexpr int kWidth = 32;  // of every block type made here
 constexpr uint16_t kNanF16 = 0x7e00;
-
-// Scales of tiny values are subnormal on the way to a half: the default environment keeps them, whatever the caller's
-// is.
-class DefaultFloatEnvironment {
- public:
-  DefaultFloatEnvironment() {
-    std::fegetenv(&saved_);
-    std::fesetenv(FE_DFL_ENV);
-  }
-  ~DefaultFloatEnvironment() { std::fesetenv(&saved_); }
-  DefaultFloatEnvironment(const DefaultFloatEnvironment&) = delete;
-  DefaultFloatEnvironment& operator=(const DefaultFloatEnvironment&) = delete;
-
- private:
-  std::fenv_t saved_;
-};
 
 bool all_finite(const float* x) {
   return std::all_of(x, x + kWidth, [](float v) { return std::isfinite(v); });
@@ -124,7 +108,7 @@ void encode_block(const float* x, BlockQ8_0& b) {
 
 template <class Block>
 void encode_blocks(const float* x, std::byte* out, int64_t n) {
-  const DefaultFloatEnvironment environment;
+  const DefaultFloatEnvironment environment;  // scales of tiny values are subnormal on the way to a half
   for (int64_t i = 0; i < n; i += kWidth, out += sizeof(Block)) {
     Block block{};
     encode_block(x + i, block);

@@ -10,25 +10,28 @@ namespace godwit {
 
 namespace {
 
-constexpr int16_t kPairTail = -1;  // a run that lies behind the codes of a pair of blocks
+constexpr int16_t kTail = -1;  // a run that lies behind the codes of a few blocks
 
 // `count` elements of `size` bytes at `from` in a block; element i of a lane lies at to + i * stride + lane * size.
 struct Run {
   int16_t from, count, size, to, stride;
 };
 
+constexpr Run kRunsQ4_0[] = {{2, 4, 4, 0, 64}, {0, 1, 2, kTail, 0}};
 constexpr Run kRunsQ4_1[] = {{4, 4, 4, 0, 64}, {0, 1, 2, 256, 0}, {2, 1, 2, 288, 0}};
-constexpr Run kRunsQ5_0[] = {{6, 4, 4, 0, 64}, {2, 1, 4, 256, 0}, {0, 1, 2, kPairTail, 0}};
-constexpr Run kRunsQ8_0[] = {{2, 8, 4, 0, 64}, {0, 1, 2, kPairTail, 0}};
+constexpr Run kRunsQ5_0[] = {{6, 4, 4, 0, 64}, {2, 1, 4, 256, 0}, {0, 1, 2, kTail, 0}};
+constexpr Run kRunsQ8_0[] = {{2, 8, 4, 0, 64}, {0, 1, 2, kTail, 0}};
 constexpr Run kRunsQ4_K[] = {{16, 32, 4, 0, 64}, {4, 3, 4, 2048, 64}, {0, 1, 2, 2240, 0}, {2, 1, 2, 2272, 0}};
-constexpr Run kRunsQ6_K[] = {{0, 8, 4, 0, 192},      {32, 8, 4, 64, 192},      {128, 8, 4, 128, 192},
-                             {64, 8, 4, 1536, 192},  {96, 8, 4, 1600, 192},    {160, 8, 4, 1664, 192},
-                             {192, 16, 1, 3072, 16}, {208, 1, 2, kPairTail, 0}};
+constexpr Run kRunsQ6_K[] = {{0, 8, 4, 0, 192},      {32, 8, 4, 64, 192},   {128, 8, 4, 128, 192},
+                             {64, 8, 4, 1536, 192},  {96, 8, 4, 1600, 192}, {160, 8, 4, 1664, 192},
+                             {192, 16, 1, 3072, 16}, {208, 1, 2, kTail, 0}};
+constexpr Run kRunsMXFP4[] = {{1, 4, 4, 0, 64}, {0, 1, 1, kTail, 0}};
 
 struct Layout {
   int64_t block;        // elements
   int64_t block_bytes;  // of one output
-  int64_t code_bytes;   // of 16 outputs, without the pair's tail; 0: blocks stand alone
+  int64_t tail_bytes;   // of these, behind the codes
+  int64_t together;     // blocks whose tails stand behind the codes of all of them
   std::span<const Run> runs;
 };
 
@@ -36,16 +39,20 @@ constexpr int64_t kMaxBlockBytes = 210;
 
 Layout layout_of(DType packed) {
   switch (packed) {
+    case DType::kQ4_0x16:
+      return {32, 18, 2, 2, kRunsQ4_0};
     case DType::kQ4_1x16:
-      return {32, 20, 0, kRunsQ4_1};
+      return {32, 20, 0, 1, kRunsQ4_1};
     case DType::kQ5_0x16:
-      return {32, 22, 320, kRunsQ5_0};
+      return {32, 22, 2, 2, kRunsQ5_0};
     case DType::kQ8_0x16:
-      return {32, 34, 512, kRunsQ8_0};
+      return {32, 34, 2, 2, kRunsQ8_0};
     case DType::kQ4_Kx16:
-      return {256, 144, 0, kRunsQ4_K};
+      return {256, 144, 0, 1, kRunsQ4_K};
     case DType::kQ6_Kx16:
-      return {256, 210, 3328, kRunsQ6_K};
+      return {256, 210, 2, 2, kRunsQ6_K};
+    case DType::kMXFP4x16:
+      return {32, 17, 1, 4, kRunsMXFP4};
     default:
       break;
   }
@@ -57,12 +64,11 @@ struct Place {
 };
 
 Place place_of(const Layout& layout, int64_t block, int64_t n_blocks) {
-  if (layout.code_bytes == 0) return {block * layout.block_bytes * kPanelOutputs, 0};
-  const int64_t first = block & ~int64_t{1};
-  const int64_t pair = first * layout.block_bytes * kPanelOutputs;
-  const int64_t in_pair = first + 1 < n_blocks ? 2 : 1;
-  return {pair + (block - first) * layout.code_bytes,
-          pair + in_pair * layout.code_bytes + (block - first) * 2 * kPanelOutputs};
+  const int64_t code_bytes = (layout.block_bytes - layout.tail_bytes) * kPanelOutputs;
+  const int64_t at = block % layout.together, first = block - at;
+  const int64_t start = first * layout.block_bytes * kPanelOutputs;
+  const int64_t together = n_blocks - first < layout.together ? n_blocks - first : layout.together;
+  return {start + at * code_bytes, start + together * code_bytes + at * layout.tail_bytes * kPanelOutputs};
 }
 
 // The 16 six-bit fields of Q4_K: scales 0..7, then minimums 0..7.
@@ -128,7 +134,7 @@ void to_file_bits(DType packed, uint8_t* block) {
 template <class Move>
 void for_each_element(const Layout& layout, const Place& place, int64_t lane, const Move& move) {
   for (const Run& run : layout.runs) {
-    const int64_t base = (run.to == kPairTail ? place.tail : place.codes + run.to) + lane * run.size;
+    const int64_t base = (run.to == kTail ? place.tail : place.codes + run.to) + lane * run.size;
     if (run.size == 4) {
       for (int64_t i = 0; i < run.count; ++i)
         move(base + i * run.stride, run.from + 4 * i, std::integral_constant<int, 4>{});
@@ -145,6 +151,8 @@ void for_each_element(const Layout& layout, const Place& place, int64_t lane, co
 
 std::optional<DType> packed_type(DType file_type) {
   switch (file_type) {
+    case DType::kQ4_0:
+      return DType::kQ4_0x16;
     case DType::kQ4_1:
       return DType::kQ4_1x16;
     case DType::kQ5_0:
@@ -155,6 +163,8 @@ std::optional<DType> packed_type(DType file_type) {
       return DType::kQ4_Kx16;
     case DType::kQ6_K:
       return DType::kQ6_Kx16;
+    case DType::kMXFP4:
+      return DType::kMXFP4x16;
     default:
       return std::nullopt;
   }

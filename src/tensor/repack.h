@@ -4,6 +4,7 @@
 //
 // A panel is a row of blocks (k / block of them). Dwords below hold four consecutive codes of one output; [16] is the
 // output (lane). Offsets are within the block.
+//   Q4_0x16  256 + 32    codes as Q4_1x16
 //   Q4_1x16  320 bytes   codes  [4][16] dwords: dword t has k = 4t.. in low nibbles, k = 16 + 4t.. in high nibbles
 //                        d [16] f16 at 256, m [16] f16 at 288
 //   Q5_0x16  320 + 32    codes as Q4_1x16, then [16] dwords at 256: bit s of byte i is the fifth bit of k = 4s + i
@@ -14,8 +15,11 @@
 //   Q6_Kx16  3328 + 32   codes [2][8][3][16] dwords: half n, dword t: low bits of k = 128n + 4t (low nibbles) and + 64
 //                        (high nibbles); of k = 128n + 32 + 4t and + 64; two high bits of all four, lowest k lowest;
 //                        scales [16 groups][16] int8 at 3072
-// Where a block is "+ 32", its f16 d [16] stand behind the codes of a pair of blocks: codes, codes, d, d. A last block
-// without partner is followed by its own d. So codes start at multiples of 64 bytes whenever k / block is even.
+//   MXFP4x16 256 + 16    codes as Q4_1x16: they index the sixteen values
+// Where a block is "+ 32", its f16 d [16] stand behind the codes of a pair of blocks: codes, codes, d, d. Where it is
+// "+ 16", its exponents e [16] stand behind the codes of four blocks. Last blocks, too few to fill a pair or four, keep
+// that order among themselves. So codes start at multiples of 64 bytes: in every panel if k / block is a multiple of
+// the blocks that stand together, else in every other one at least.
 #pragma once
 
 #include <cstddef>

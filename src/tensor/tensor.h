@@ -37,7 +37,8 @@ struct Shape {
   std::string text() const;  // "[3, 64]"
 };
 
-/// Contiguous, row-major. The last size is the width; all before it count rows.
+/// Contiguous, row-major. The last size is the width; all before it count rows. In packed types, rank 3 is a stack of
+/// matrices [n, k], each padded to whole panels on its own.
 struct Tensor {
   std::byte* data = nullptr;
   DType dtype = DType::kF32;
@@ -47,7 +48,14 @@ struct Tensor {
   int64_t size() const { return shape.count(); }
   int64_t width() const { return shape.rank == 0 ? 1 : shape[-1]; }
   int64_t rows() const { return shape.rank <= 1 ? 1 : size() / (width() > 0 ? width() : 1); }
-  int64_t bytes() const { return matrix_bytes(dtype, rows(), width()); }
+  bool is_stack() const { return shape.rank == 3; }
+  /// Bytes of one of the matrices of a stack; of everything, where it is none.
+  int64_t slice_bytes() const { return matrix_bytes(dtype, is_stack() ? shape[1] : rows(), width()); }
+  int64_t bytes() const {
+    int64_t all = 0;
+    CHECK(!__builtin_mul_overflow(is_stack() ? shape[0] : 1, slice_bytes(), &all), "the bytes of {}", shape.text());
+    return all;
+  }
   float* f32() const {
     CHECK(dtype == DType::kF32, "tensor {} is {}, not F32", shape.text(), name(dtype));
     return reinterpret_cast<float*>(data);

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "audit/report_harness.h"
 #include "base/json.h"
 
@@ -119,6 +121,100 @@ TEST(Figures, GrowthOfLinearAndFlatCosts) {
   // (2 + 2.9) / (2 + 1.45).
   EXPECT_NEAR(exponent("rising", "first_token"), 4.9 / 3.45, 0.03);
   EXPECT_GT(exponent("rising", "answer"), 1.2);
+}
+
+// Twelve layers of 32 experts, 4 of them used: 1 MB each, and 5 MB that every token reads.
+AuditedModel made_up_mixture() {
+  constexpr int64_t kExpert = 1000000;
+  const auto step_of = [](int64_t tokens, int64_t rows, bool flops) {
+    StepCost s = step(tokens, rows, 1000 * tokens, 0, 5000000, 0, 15000);
+    const double touched = 12 * 32 * (1 - std::pow(0.875, static_cast<double>(tokens)));
+    const auto expected = static_cast<int64_t>(std::llround(touched * kExpert));
+    const int64_t least = 12 * 4 * kExpert, most = 12 * std::min<int64_t>(32, 4 * tokens) * kExpert;
+    OpCost& op = s.ops["experts q8_0x16"];
+    op = {.calls = 24, .flops = {}, .weight_bytes = {expected, expected}, .state_bytes = {0, 0}};
+    op.fewer_bytes = {expected - least, expected - least};
+    op.more_bytes = {most - expected, most - expected};
+    if (flops) op.flops = {12 * 4 * 2 * tokens * kExpert, 12 * 4 * 2 * tokens * kExpert};
+    return s;
+  };
+  AuditedModel m{.name = "mixture",
+                 .source = "c",
+                 .weight_types = "",
+                 .anatomy = made_up_anatomy(40000000, 10),
+                 .kernel_rates = {},
+                 .left_out = {}};
+  m.anatomy.n_active_params = 6000000;
+  m.anatomy.experts = {{12, 32, 4}};
+  m.anatomy.token = step_of(1, 1, true);
+  for (const int64_t batch : {1, 8})
+    m.anatomy.batches[batch] = {step_of(batch, batch, true), step_of(512, batch, false)};
+  return m;
+}
+
+TEST(Figures, ExpertsAreProductsOfAsManyRowsAsEachOfThemGets) {
+  AuditedModel m = made_up_mixture();
+  const Limits limits = made_up_report().limits;
+  m.kernel_rates["experts q8_0x16"] = {{1, 1e9}, {2, 1.5e9}};
+  m.kernel_rates["linear q8_0x16"] = {{1, 1e15}};
+  const double calls = (24 + 10 + 5) * limits.call_s;
+  EXPECT_NEAR(predicted_decode_s(m, limits, 1, 0), 12 * 4 * 2e6 / 1e9 + calls, 1e-6);
+  // 8 tokens: 32 rows for 32 (1 - 0.875^8) = 21 experts, 1.52 each. One row takes 1 / 1e9 of its operations, two 2
+  // / 1.5e9.
+  const double touched = 32 * (1 - std::pow(0.875, 8)), rows = 32 / touched;
+  const double each_s = 1 / 1e9 + (rows - 1) * (2 / 1.5e9 - 1 / 1e9);
+  EXPECT_NEAR(predicted_decode_s(m, limits, 8, 0), 12 * touched * 2e6 * each_s + calls, 1e-6);
+  // Without a rate: the bytes that are expected, by the limit.
+  m.kernel_rates.clear();
+  EXPECT_NEAR(predicted_decode_s(m, limits, 8, 0), (12 * touched * 1e6 + 5e6) / 1e10 + calls, 1e-6);
+}
+
+// Adds rounds of a decoding step at context 1024 that takes so long; `experts`: read in the first round, one more in
+// each further one.
+void add_decoding(Report& report, size_t model, int64_t batch, double seconds, double experts) {
+  for (int64_t round = 0; round < 3; ++round) {
+    Sample s{.model = model,
+             .batch = batch,
+             .round = round,
+             .kind = Sample::Kind::kDecode,
+             .from = 1024,
+             .to = 1024,
+             .seconds = {seconds}};
+    if (experts > 0) s.experts = experts + static_cast<double>(round);
+    report.samples.push_back(s);
+  }
+}
+
+TEST(Figures, MixturesBesideDenseModels) {
+  Report report = made_up_report(0);
+  EXPECT_FALSE(figures_of(report).contains("savings"));
+  report.models.push_back(made_up_mixture());
+  // "flat" has its total size and takes 5 ms.
+  add_decoding(report, 0, 8, 0.030, 0);
+  add_decoding(report, 1, 8, 0.020, 0);
+  add_decoding(report, 2, 1, 0.002, 4);
+  add_decoding(report, 2, 8, 0.016, 17.5);
+  const Json figures = figures_of(report);
+  ASSERT_EQ(figures["savings"].size(), 1U);
+  const Json& total = figures["savings"][0]["equal_total"];
+  EXPECT_EQ(total["model"], "flat");
+  EXPECT_NEAR(total["rows"][0]["saving"]["value"].get<double>(), 0.6, 1e-9);
+  EXPECT_NEAR(total["rows"][1]["saving"]["value"].get<double>(), 0.2, 1e-9);
+  // 0.6 to 0.2 over three doublings: 0.3 is left after 2.25 of them.
+  EXPECT_NEAR(total["half"]["batch"].get<double>(), std::exp2(2.25), 1e-6);
+  const Json* cost = find(figures["cost_by_batch"], {{"model", "mixture"}, {"batch", 8}});
+  ASSERT_NE(cost, nullptr);
+  EXPECT_EQ((*cost)["context"], 1024);
+  EXPECT_NEAR((*cost)["per_million"]["value"].get<double>(), 1e6 * report.profile.cost_per_s() * 0.016 / 8, 1e-12);
+  const Json* e = find(figures["experts"], {{"model", "mixture"}, {"batch", 8}});
+  ASSERT_NE(e, nullptr);
+  EXPECT_NEAR((*e)["measured"]["value"].get<double>(), 18.5, 1e-12);
+  EXPECT_NEAR((*e)["expected"]["value"].get<double>(), 32 * (1 - std::pow(0.875, 8)), 1e-9);
+  EXPECT_NEAR((*e)["decode_weight_bytes_per_token"]["least"].get<double>(), (12 * 4e6 + 5e6) / 8, 1);
+  EXPECT_NEAR((*e)["decode_weight_bytes_per_token"]["most"].get<double>(), (12 * 32e6 + 5e6) / 8, 1);
+  // The whole report comes back from its text.
+  const std::string text = report_text(report);
+  EXPECT_EQ(report_text(verified_report(text, "report.json")), text);
 }
 
 TEST(Figures, ARunWithoutSamplesHasNone) {

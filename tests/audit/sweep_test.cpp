@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "engine/harness.h"
+#include "temp_folder.h"
 
 namespace godwit {
 namespace {
@@ -56,6 +59,42 @@ TEST_F(SweepTest, FitsWhatItSaysItTakes) {
       EXPECT_NO_THROW(sweep.advance(context)) << batch << " at " << context;
       EXPECT_NO_THROW(sweep.decode(batch, 8)) << batch << " at " << context;
     }
+}
+
+// Sequences that were copies of one another would send their tokens to the same experts, step after step.
+TEST_F(SweepTest, SequencesChooseExpertsOfTheirOwn) {
+  const Json config{{"architectures", {"Qwen3MoeForCausalLM"}},
+                    {"vocab_size", 300},
+                    {"hidden_size", 192},
+                    {"intermediate_size", 64},
+                    {"moe_intermediate_size", 32},
+                    {"num_hidden_layers", 4},
+                    {"num_attention_heads", 6},
+                    {"num_key_value_heads", 2},
+                    {"head_dim", 32},
+                    {"num_experts", 32},
+                    {"num_experts_per_tok", 4},
+                    {"max_position_embeddings", 256}};
+  const TempFolder folder;
+  OpenOptions how;
+  how.random_seed = 3;
+  open_ = opened(folder.write("config.json", config.dump()), how);
+  for (const DType type : {DType::kF32, DType::kF16, DType::kQ8_0}) {
+    RunnerOptions options;
+    options.context = 200;
+    options.sequences = 9;
+    options.cache = {type, type};
+    options.level = static_cast<int>(cpu_level());
+    Runner runner(*open_, options);
+    Sweep sweep(runner, 1, stop_);
+    sweep.advance(130);
+    const ExpertUse use = sweep.decode(8, 16).experts;
+    EXPECT_EQ(use.passes, 4 * decoded_tokens(16));
+    EXPECT_EQ(use.tokens, 8 * use.passes);
+    const double expected = 32 * (1 - std::pow(0.875, 8));
+    // A block of Q8_0 has one sign, and here there are but two of them.
+    EXPECT_NEAR(use.distinct_a_pass(), expected, (type == DType::kQ8_0 ? 0.2 : 0.1) * expected) << name(type);
+  }
 }
 
 TEST_F(SweepTest, NoRoomIsAnErrorAndStopEndsEarly) {

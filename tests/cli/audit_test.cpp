@@ -44,6 +44,27 @@ TEST_F(AuditCommand, TwoModelsSideBySide) {
   EXPECT_EQ(json::parse(on_stdout.out)["schema"], "godwit.audit/1");
 }
 
+TEST_F(AuditCommand, AMixtureBesideADenseModel) {
+  const Result r = run("audit " + tiny("qwen3moe-norm") + " " + tiny("qwen3-plain") +
+                       " --budget 3s --batch 1,2,4 --contexts 16,64 -q -o " + report());
+  ASSERT_EQ(r.code, 0) << r.err;
+  for (const char* part : {"distinct experts a layer expected", "saving over dense models", "equal total size: B",
+                           "equal active size: B", "half of the saving"})
+    EXPECT_THAT(r.out, HasSubstr(part));
+  EXPECT_EQ(run("audit --verify " + report()).code, 0);
+  const json told = json::parse(slurp(report()));
+  const json& parameters = told["models"][0]["anatomy"]["parameters"];
+  EXPECT_EQ(parameters["total"], 53532);  // tests/oracle/anatomy.py
+  EXPECT_EQ(parameters["active"], 41868);
+  EXPECT_EQ(told["figures"]["cost_by_batch"].size(), 6U);
+  // Two of eight experts for each sequence.
+  for (const json& e : told["figures"]["experts"]) {
+    EXPECT_GE(e["measured"]["value"].get<double>(), 2.0);
+    EXPECT_LE(e["measured"]["value"].get<double>(), 2.0 * e["batch"].get<double>());
+  }
+  EXPECT_TRUE(told["models"][0]["kernel_ops_per_s"].contains("experts F32"));
+}
+
 TEST_F(AuditCommand, AChangedReportIsExit6) {
   ASSERT_EQ(run("audit " + tiny_ + " --budget 0.5s -q -o " + report()).code, 0);
   std::string text = slurp(report());

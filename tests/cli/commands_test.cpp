@@ -9,9 +9,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
+#include <tuple>
 
 #include "cli/program.h"
 
@@ -173,6 +175,24 @@ TEST_F(Commands, InspectGivesTheDocumentedKeys) {
     EXPECT_TRUE(json["fit"][key].is_number()) << key;
 }
 
+TEST_F(Commands, InspectTellsActiveParametersAndLatentState) {
+  const std::string oracle = std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tiny/";
+  const Result r = run("inspect " + oracle + "qwen3moe-norm --json");
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto json = nlohmann::json::parse(r.out);
+  EXPECT_EQ(json["n_params"], 53532);  // tests/oracle/anatomy.py
+  EXPECT_EQ(json["n_active_params"], 41868);
+  EXPECT_NE(run("inspect " + oracle + "qwen3moe-norm").out.find("0.1 M, 0.0 M active"), std::string::npos);
+  // Two layers keep a latent vector of 18 and a rotary key of 6 each.
+  for (const auto& [type, shown, bytes] : {std::tuple{"f32", "F32", 4}, {"f16", "F16", 2}, {"bf16", "BF16", 2}}) {
+    const std::string line = "inspect " + oracle + "deepseek2-plain --kv-type " + type;
+    EXPECT_EQ(nlohmann::json::parse(run(line + " --json").out)["state"]["per_token_bytes"], 2 * (18 + 6) * bytes);
+    const std::string text = run(line).out;
+    EXPECT_NE(text.find(std::string(shown) + " latents and rotary keys"), std::string::npos) << text;
+    EXPECT_NE(text.find("latent attention + 3 of 8 experts and a shared one"), std::string::npos) << text;
+  }
+}
+
 TEST_F(Commands, LogitsHaveOneRowAPosition) {
   const std::string out = (folder_ / "logits.safetensors").string();
   std::ofstream(folder_ / "ids.json") << "[[1,2,3],[4]]";
@@ -200,6 +220,31 @@ TEST_F(Commands, BenchInterleavesAndNamesItsLimits) {
     EXPECT_GT(result["bytes_per_token"].get<double>(), 0.0);
     EXPECT_GT(result["limit_share"].get<double>(), 0.0);
   }
+}
+
+TEST_F(Commands, BenchCountsExperts) {
+  const std::string model = std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tiny/qwen3moe-norm";
+  const std::string line = "bench " + model + " --prompt 16 --generate 8 --batch 1,4 --repeat 1 -q";
+  const Result r = run(line + " --json");
+  ASSERT_EQ(r.code, 0) << r.err;
+  for (const auto& result : nlohmann::json::parse(r.out)["results"]) {
+    const auto& e = result["experts"];
+    EXPECT_EQ(e["all"], 8);
+    EXPECT_EQ(e["used"], 2);
+    const double tokens = e["tokens_per_step"], distinct = e["distinct_per_step"];
+    if (result["test"] == "decode") {
+      EXPECT_EQ(tokens, result["batch"].get<double>());
+    }
+    EXPECT_GE(distinct, 2.0);
+    EXPECT_LE(distinct, std::min(8.0, 2 * tokens));
+    EXPECT_NEAR(e["distinct_per_token"].get<double>(), distinct / tokens, 1e-12);
+    if (tokens > 1) continue;
+    EXPECT_NEAR(distinct, 2.0, 1e-12);
+    EXPECT_NEAR(result["bytes_per_token"].get<double>(), e["bytes_per_token_expected"].get<double>(), 1e-6);
+  }
+  EXPECT_NE(run(line).out.find("2 of 8 experts a token"), std::string::npos);
+  const Result dense = run("bench " + tiny_ + " --prompt 4 --generate 0 --repeat 1 --json");
+  EXPECT_FALSE(nlohmann::json::parse(dense.out)["results"][0].contains("experts"));
 }
 
 TEST_F(Commands, HelpTeaches) {
@@ -339,12 +384,6 @@ TEST_F(Prompts, ResumesAfterTheLastWholeLine) {
 
 class Streams : public Commands {
  protected:
-  /// As run, for command lines of the shell's: $G is the program, $D this test's folder.
-  Result shell(const std::string& line) {
-    const std::string command = "G=" GODWIT_BINARY "; D=" + folder_.string() + "; T=" + tiny_ + "; " + line;
-    std::ofstream(folder_ / "line.sh") << command << "\n";
-    return execute("bash " + (folder_ / "line.sh").string(), "");
-  }
   static int64_t lines(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
   nlohmann::json tiny_config() const { return nlohmann::json::parse(slurp(tiny_ + "/config.json")); }
   /// $D/text: a folder with a tokenizer of bytes (GPT-2's) and random weights; room for 4096 tokens.
@@ -539,6 +578,36 @@ TEST_F(Streams, ErrorsAreOneLineOfPrintableText) {
   EXPECT_NE(named.out.find("a\\n\\x1b"), std::string::npos) << named.out;
 }
 
+TEST_F(Streams, ConvertsToFourBits) {
+  nlohmann::json config = tiny_config();
+  config["hidden_size"] = 64;  // the other width stays 50
+  config["head_dim"] = 16;
+  config["num_attention_heads"] = 4;
+  std::ofstream(folder_ / "config.json") << config;
+  ASSERT_EQ(shell("$G convert -q $D/config.json --random 1 --type f32 $D/wide.gguf").code, 0);
+  ASSERT_EQ(shell("$G convert -q $D/wide.gguf --type q4_0 $D/m.gguf").code, 0);
+  const Result inspected = shell("$G inspect $D/m.gguf --tensors --json");
+  ASSERT_EQ(inspected.code, 0) << inspected.err;
+  std::map<std::string, std::string> types;
+  const auto told = nlohmann::json::parse(inspected.out);
+  for (const auto& t : told["tensors"]) types[t["name"]] = t["type"];
+  EXPECT_EQ(types["token_embd.weight"], "Q4_0");
+  EXPECT_EQ(types["blk.1.attn_q.weight"], "Q4_0");
+  EXPECT_EQ(types["blk.1.ffn_up.weight"], "Q4_0");
+  EXPECT_EQ(types["blk.1.ffn_down.weight"], "F16");  // rows of 50 do not fill blocks of 32
+  EXPECT_EQ(types["blk.1.ffn_norm.weight"], "F32");
+  const std::string ids = " --ids 1,2,3 -n 9 --greedy --json -q | grep -o 'ids.*prompt'";
+  const Result packed = shell("$G run $D/m.gguf" + ids);
+  EXPECT_NE(packed.out, "");
+  EXPECT_EQ(shell("$G run $D/m.gguf --no-repack" + ids).out, packed.out);
+  EXPECT_EQ(shell("GODWIT_CPU=scalar $G run $D/m.gguf" + ids).out, packed.out);
+  // Random weights are drawn as f32 and rounded alike.
+  EXPECT_EQ(shell("$G run $D/config.json --random 1 --type q4_0" + ids).out, packed.out);
+  EXPECT_EQ(shell("$G convert -q $D/wide.gguf --type q4_0 $D/folder").code, 2);
+  for (const char* type : {"q4_0x16", "mxfp4", "q4"})
+    EXPECT_EQ(shell("$G convert -q $D/wide.gguf --type " + std::string(type) + " $D/n.gguf").code, 2) << type;
+}
+
 TEST_F(Streams, EveryFlagHasItsVariable) {
   const auto ids = [&](const std::string& line) { return shell(line).out; };
   EXPECT_EQ(ids("GODWIT_GREEDY=1 GODWIT_SEED=3 $G run $T --ids 1,2 -n 9 --json | grep -o 'ids.*prompt'"),
@@ -558,6 +627,8 @@ TEST_F(Streams, WhatWouldBeDroppedOrClampedIsExit2) {
       {"run $T -p hi --ids 1,2", "give one"},
       {"run $T -p hi -f $D/text", "give one"},
       {"run $T --ids 1 -o $D/o", "--prompts"},
+      {"inspect $T --type q9_0", "--type"},
+      {"convert $T $D/new.gguf --type q4_k", "--type"},
       {"run $T --ids 1 --resume", "--prompts"},
       {"run $T --ids 1 --seed 18446744073709551616", "--seed"},
       {"run $T --ids 1 --seed -1", "--seed"},
@@ -569,6 +640,52 @@ TEST_F(Streams, WhatWouldBeDroppedOrClampedIsExit2) {
     EXPECT_NE(r.err.find(hint), std::string::npos) << line << "\n" << r.err;
   }
   EXPECT_EQ(shell("$G run $T --ids 1 -n 1 --seed 18446744073709551615").code, 0);
+}
+
+// A mixture of 300 GB: no machine that runs tests has them.
+TEST_F(Streams, MoreThanThereIsMemoryIsExit4BeforeAnythingIsRead) {
+  const nlohmann::json config{{"architectures", {"Qwen3MoeForCausalLM"}},
+                              {"vocab_size", 1000},
+                              {"hidden_size", 4096},
+                              {"intermediate_size", 1536},
+                              {"moe_intermediate_size", 1536},
+                              {"num_hidden_layers", 64},
+                              {"num_attention_heads", 32},
+                              {"num_key_value_heads", 4},
+                              {"head_dim", 128},
+                              {"num_experts", 256},
+                              {"num_experts_per_tok", 8},
+                              {"max_position_embeddings", 4096}};
+  std::ofstream(folder_ / "config.json") << config;
+  for (const char* line : {"run $D/config.json --random 1 --ids 1 -n 1", "bench $D/config.json --random 1 -q",
+                           "audit $D/config.json --random 1 -q --budget 1s"}) {
+    const Result r = shell(std::string("$G ") + line);
+    EXPECT_EQ(r.code, 4) << r.err;
+    EXPECT_NE(r.err.find("MiB"), std::string::npos) << r.err;
+  }
+  const Result told = shell("$G inspect $D/config.json --random 1 --json");
+  ASSERT_EQ(told.code, 0) << told.err;
+  EXPECT_EQ(nlohmann::json::parse(told.out)["fit"]["fits"], false);
+}
+
+TEST_F(Streams, MappedWeightsNeedNoMemoryOfTheirOwn) {
+  const std::string model = std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tiny/mixtral-plain";
+  ASSERT_EQ(shell("$G convert -q " + model + " $D/m.gguf").code, 0);
+  const Result r = shell("$G inspect $D/m.gguf --no-repack --json");
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto fit = nlohmann::json::parse(r.out)["fit"];
+  EXPECT_EQ(fit["mapped_bytes"], fit["weights_bytes"]);  // all of them are F32
+  EXPECT_EQ(fit["token_disk_bytes"], 0);
+  EXPECT_LT(fit["token_bytes"].get<int64_t>(), fit["weights_bytes"].get<int64_t>());
+  const auto repacked = nlohmann::json::parse(shell("$G inspect $D/m.gguf --json").out)["fit"];
+  EXPECT_EQ(repacked["mapped_bytes"], 0);
+  EXPECT_NE(shell("$G inspect $D/m.gguf --no-repack").out.find("are read from the file"), std::string::npos);
+  // Weights of 200 KB against room for the state of a few tokens.
+  const std::string line = "run $D/m.gguf --ids 1 -n 2 -c 8 -q --memory 100KiB";
+  EXPECT_EQ(shell("$G " + line).code, 4);
+  const Result mapped = shell("$G " + line + " --no-repack");
+  EXPECT_EQ(mapped.code, 0) << mapped.err;
+  EXPECT_EQ(mapped.out, shell("$G run $D/m.gguf --ids 1 -n 2 -c 8 -q").out);
 }
 
 }  // namespace

@@ -50,6 +50,12 @@ class Commands : public testing::Test {
     r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return r;
   }
+  /// As run, for command lines of the shell's: $G is the program, $D this test's folder, $T a tiny model.
+  Result shell(const std::string& line) {
+    const std::string command = "G=" GODWIT_BINARY "; D=" + folder_.string() + "; T=" + tiny_ + "; " + line;
+    std::ofstream(folder_ / "line.sh") << command << "\n";
+    return execute("bash " + (folder_ / "line.sh").string(), "");
+  }
 
   fs::path folder_;
   const std::string tiny_ = std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tiny/llama-plain-gqa";

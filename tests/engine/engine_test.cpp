@@ -135,7 +135,8 @@ TEST_P(Engines, PrefixHitOfEveryLength) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Engines,
-                         testing::Values("llama-plain-gqa", "gemma3-window", "qwen3-plain", "llama-dynamic"));
+                         testing::Values("llama-plain-gqa", "gemma3-window", "qwen3-plain", "llama-dynamic",
+                                         "qwen3moe-norm", "deepseek3-groups"));
 
 class EngineRules : public testing::Test {
  protected:

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -100,6 +102,30 @@ inline std::string first_difference(const std::vector<float>& a, const std::vect
     if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0)
       return fmt::format("value {} of {}: {} and {}", i, a.size(), a[i], b[i]);
   return "no difference";
+}
+
+/// Only the order of sums and the last bit of functions differ from a reference in float.
+inline RunnerOptions exact_options() {
+  RunnerOptions options = best_level();
+  options.exact = true;
+  options.cache = {DType::kF32, DType::kF32};
+  return options;
+}
+
+/// How far logits are from those of a tiny model's golden file, in parts of the largest; infinite where one is not
+/// finite.
+inline float apart_from_golden(const std::string& name, const std::optional<Kernels>& kernels = {}) {
+  const GoldenFile golden(oracle("tiny/" + name + "/golden.safetensors"));
+  const auto expected = golden.get<float>("logits");
+  const auto got = all_logits(*opened(oracle("tiny/" + name)), exact_options(), golden.get<TokenId>("ids"), kernels);
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  if (got.size() != expected.size()) return kInf;
+  float largest = 0.0f, apart = 0.0f;
+  for (size_t i = 0; i < got.size(); ++i) {
+    largest = std::max(largest, std::abs(expected[i]));
+    apart = std::isfinite(got[i]) ? std::max(apart, std::abs(got[i] - expected[i])) : kInf;
+  }
+  return apart / largest;
 }
 
 }  // namespace godwit

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <algorithm>
+#include <numeric>
+#include <string_view>
 
 #include "engine/harness.h"
 #include "ops/context.h"
@@ -20,6 +22,20 @@ inline std::unique_ptr<OpenModel> tiny(const Architecture& architecture, DType t
   auto open = opened(path, options);
   std::filesystem::remove(path);
   return open;
+}
+
+/// Whether an architecture routes tokens to experts.
+inline bool has_experts(const Architecture& a) {
+  const std::string key = "num_experts_per_tok";
+  return a.tiny.find(key) != std::string::npos || a.hf_classes[0].defaults.find(key) != std::string::npos;
+}
+
+/// Architectures that run the laws in few cases: every block of theirs is under all of them in another.
+inline bool in_short(const Architecture& a) {
+  constexpr std::string_view kShort[] = {"MixtralForCausalLM",  "Qwen2MoeForCausalLM", "OlmoeForCausalLM",
+                                         "GptOssForCausalLM",   "Glm4MoeForCausalLM",  "GraniteMoeForCausalLM",
+                                         "Mistral4ForCausalLM", "MiniMaxM2ForCausalLM"};
+  return std::find(std::begin(kShort), std::end(kShort), a.hf_classes[0].name) != std::end(kShort);
 }
 
 /// One way to run a model.
@@ -189,6 +205,57 @@ inline std::string broken_by_company(const OpenModel& open, RunnerOptions option
   }
   runner.pool().release(ours);
   return broken;
+}
+
+// ---------------------------------------------------------------- order
+
+/// Where in a batch a sequence lies: n sequences of random lengths, prompts and then single tokens, against the same
+/// in n_orders other orders.
+inline std::string broken_by_order(const OpenModel& open, RunnerOptions options, int64_t n, int64_t n_orders,
+                                   uint64_t seed, const std::optional<Kernels>& kernels = {}) {
+  constexpr int64_t kSingle = 4;
+  Draws draw(seed);
+  std::vector<std::vector<TokenId>> ids;
+  int64_t in_all = 0, most = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    ids.push_back(random_ids(seed + static_cast<uint64_t>(i), 1 + draw(40) + kSingle, open.model->vocab_size()));
+    in_all += static_cast<int64_t>(ids.back().size());
+    most = std::max(most, static_cast<int64_t>(ids.back().size()));
+  }
+  options.chunk = in_all;
+  options.context = most;
+  options.sequences = n;
+  const auto run = [&](const std::vector<size_t>& order) {
+    Runner runner(open, options, kernels);
+    std::vector<SequenceState> states(ids.size());
+    std::vector<std::vector<float>> logits(ids.size());
+    for (int64_t step = 0; step <= kSingle; ++step) {
+      std::vector<Runner::Feed> feeds;
+      for (const size_t i : order) {
+        const auto rest = std::span(ids[i]).subspan(static_cast<size_t>(states[i].absorbed));
+        const size_t count = step == 0 ? rest.size() - static_cast<size_t>(kSingle) : 1;
+        feeds.push_back({&states[i], rest.first(count), Want::kAll});
+      }
+      runner.step(feeds, [&](size_t f, int64_t, Tensor l) {
+        logits[order[f]].insert(logits[order[f]].end(), l.f32(), l.f32() + l.size());
+      });
+    }
+    for (SequenceState& state : states) runner.pool().release(state);
+    return logits;
+  };
+  std::vector<size_t> order(ids.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto expected = run(order);
+  for (int64_t k = 0; k < n_orders; ++k) {
+    if (k == 0) std::reverse(order.begin(), order.end());
+    for (size_t i = order.size(); k > 0 && i > 1; --i)
+      std::swap(order[i - 1], order[static_cast<size_t>(draw(static_cast<int64_t>(i)))]);
+    const auto got = run(order);
+    for (size_t i = 0; i < ids.size(); ++i)
+      if (!same_bits(expected[i], got[i]))
+        return fmt::format("order {}, sequence {}: {}", k, i, first_difference(expected[i], got[i]));
+  }
+  return "";
 }
 
 }  // namespace godwit

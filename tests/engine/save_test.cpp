@@ -69,7 +69,10 @@ TEST_P(Save, BothContainersGiveTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(Tiny, Save,
                          testing::Values("llama-biases", "llama-yarn-mscale", "llama-llama3", "llama-longrope-long",
                                          "mistral-window", "ministral-layers", "qwen3-bias-window", "qwen3-yarn",
-                                         "gemma3-window", "gemma3-softcap", "gemma3-linear"),
+                                         "gemma3-window", "gemma3-softcap", "gemma3-linear", "mixtral-plain",
+                                         "qwen2moe-norm", "qwen3moe-norm", "olmoe-clip", "deepseek2-groups",
+                                         "deepseek3-groups", "deepseek3-halfsplit", "mistral4-temperature",
+                                         "gptoss-clamp", "glm4moe-groups", "granitemoe-bias", "minimaxm2-partial"),
                          [](const auto& param) {
                            std::string name = param.param;
                            for (char& c : name)

@@ -1,4 +1,6 @@
 // The laws of state, for every registered architecture and for the toy stack of recurrences and attention.
+#include <algorithm>
+
 #include "engine/state_laws.h"
 #include "engine/toy_mixers.h"
 
@@ -13,15 +15,21 @@ RunnerOptions options_of(DType cache, bool exact) {
   return o;
 }
 
-/// The models under the laws, by name. Weights of a type that hides no rounding, and of the usual one.
+/// The models under the laws, by the file that registers them. Weights of a type that hides no rounding, and of the
+/// usual one.
 class StateLawsOf : public testing::TestWithParam<std::string> {
  protected:
-  static constexpr int64_t kTokens = 140;  // more than two pages and four edges
-
-  static std::unique_ptr<OpenModel> model(DType type) {
-    return GetParam() == "toy" ? toy_stack(type) : tiny(*find_architecture(GetParam()), type);
+  static const Architecture& architecture() {
+    const auto& files = architecture_files();
+    const auto at = std::find(files.begin(), files.end(), GetParam()) - files.begin();
+    return *architectures()[static_cast<size_t>(at)];
   }
-  static std::vector<TokenId> ids(const OpenModel& open) { return random_ids(7, kTokens, open.model->vocab_size()); }
+  static std::unique_ptr<OpenModel> model(DType type) {
+    return GetParam() == "toy" ? toy_stack(type) : tiny(architecture(), type);
+  }
+  /// More than two pages and four edges, or one page.
+  static int64_t n_tokens() { return GetParam() != "toy" && in_short(architecture()) ? 70 : 140; }
+  static std::vector<TokenId> ids(const OpenModel& open) { return random_ids(7, n_tokens(), open.model->vocab_size()); }
   bool toy() const { return GetParam() == "toy"; }
 
   std::unique_ptr<OpenModel> exact_ = model(DType::kF32), usual_ = model(DType::kQ8_0);
@@ -31,7 +39,7 @@ class StateLawsOf : public testing::TestWithParam<std::string> {
 
 std::vector<std::string> models() {
   std::vector<std::string> names{"toy"};
-  for (const Architecture* a : architectures()) names.push_back(a->name);
+  names.insert(names.end(), architecture_files().begin(), architecture_files().end());
   return names;
 }
 INSTANTIATE_TEST_SUITE_P(State, StateLawsOf, testing::ValuesIn(models()), [](const auto& info) { return info.param; });
@@ -53,14 +61,14 @@ TEST_P(StateLawsOf, ForkAtEveryPosition) {
 TEST_P(StateLawsOf, ResumeFromEveryLength) {
   EXPECT_EQ(exact_laws_.broken_by_resume(1, true), "");
   EXPECT_EQ(usual_laws_.broken_by_resume(1, true), "");
-  EXPECT_GT(exact_laws_.resumed(), kTokens * kTokens / 3);
+  EXPECT_GT(exact_laws_.resumed(), n_tokens() * n_tokens() / 3);
   EXPECT_EQ(exact_laws_.broken_by_resume(50, !toy()), "");
 }
 
 TEST_P(StateLawsOf, PreemptAtEveryStep) {
   EXPECT_EQ(exact_laws_.broken_by_preemption(), "");
   EXPECT_EQ(usual_laws_.broken_by_preemption(), "");
-  EXPECT_GT(exact_laws_.resumed(), kTokens * kTokens / 3);
+  EXPECT_GT(exact_laws_.resumed(), n_tokens() * n_tokens() / 3);
 }
 
 // The laws of laws_test.cpp for the toy stack, which is not registered.

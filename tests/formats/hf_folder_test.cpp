@@ -193,14 +193,14 @@ TEST(HfFolder, ConfigIsCheckedForWhatParsingCanTell) {
 }
 
 TEST(HfFolder, QuantizedCheckpointsAreRefusedByName) {
-  for (const char* method : {"fp8", "gptq", "awq", "compressed-tensors", "mxfp4", "bitnet", "bitsandbytes"})
+  for (const char* method : {"gptq", "awq", "compressed-tensors", "bitnet", "bitsandbytes", "FP8"})
     EXPECT_THAT(
         config_error(fmt::format(R"({{"quantization_config":{{"bits":4,"quant_method":"{}"}}}})", method)),
-        HasSubstr(fmt::format("config.json: quantization_config.quant_method: {} is not supported yet, expected an "
-                              "unquantized checkpoint",
+        HasSubstr(fmt::format("config.json: quantization_config.quant_method: {} is not supported yet, expected "
+                              "mxfp4, fp8 or an unquantized checkpoint",
                               method)));
   EXPECT_THAT(config_error(R"({"text_config":{"quantization_config":{"quant_method":"fp8"}}})"),
-              HasSubstr("text_config.quantization_config.quant_method: fp8"));
+              HasSubstr("text_config.quantization_config.quant_method: fp8 is not supported here"));
   EXPECT_THAT(config_error(R"({"compression_config":{"quant_method":"compressed-tensors"}})"),
               HasSubstr("compression_config.quant_method: compressed-tensors"));
   for (const char* value : {"{}", "1", "[]", R"({"quant_method":1})", "\"fp8\""})
@@ -208,6 +208,29 @@ TEST(HfFolder, QuantizedCheckpointsAreRefusedByName) {
         << value;
   EXPECT_EQ(config_error(R"({"quantization_config":null})"), "");
   EXPECT_THAT(config_error(R"({"quantization_config":{"quant_method":"\u001b[2J"}})"), HasSubstr("\\x1b[2J"));
+}
+
+TEST(HfFolder, QuantizedCheckpointsThatAreRead) {
+  const auto opened = [](const std::string& quantization) {
+    const Scratch scratch;
+    scratch.write("config.json", fmt::format(R"({{"quantization_config":{}}})", quantization));
+    scratch.write("model.safetensors", scalars({"a"}));
+    return open_hf_folder(scratch.path());
+  };
+  EXPECT_EQ(opened("null").quant_method, "");
+  EXPECT_EQ(opened(R"({"quant_method":"mxfp4","modules_to_not_convert":["lm_head"]})").quant_method, "mxfp4");
+  const StoredModel fp8 = opened(R"({"quant_method":"fp8","weight_block_size":[64,32]})");
+  EXPECT_EQ(fp8.quant_method, "fp8");
+  EXPECT_EQ(fp8.fp8_block_rows, 64);
+  EXPECT_EQ(fp8.fp8_block_columns, 32);
+  EXPECT_EQ(opened(R"({"quant_method":"fp8"})").fp8_block_rows, 128);
+  EXPECT_EQ(opened(R"({"quant_method":"fp8","weight_block_size":null})").fp8_block_columns, 128);
+  for (const char* size : {"128", "[128]", "[128,128,128]", "[0,128]", "[128,-1]", "[1.5,128]", "[\"1\",2]",
+                           "[2147483648,1]", "{}", "true"})
+    EXPECT_THAT(
+        config_error(fmt::format(R"({{"quantization_config":{{"quant_method":"fp8","weight_block_size":{}}}}})", size)),
+        HasSubstr("quantization_config.weight_block_size: expected two sizes"))
+        << size;
 }
 
 TEST(HfFolder, MissingFilesSayWhatIsThere) {

@@ -100,13 +100,18 @@ TEST(Safetensors, OtherTypesAndHigherRanksAreKeptApart) {
   const std::string header = "{" + entry("ids", "I64", "[2]", 0, 16) + "," + entry("q", "F8_E4M3", "[4]", 16, 20) +
                              "," + entry("deep", "F32", "[1,1,1,1,1]", 20, 24) + "," +
                              entry("f4", "F4", "[2]", 24, 25) + "," + entry("f6", "F6_E2M3", "[4]", 25, 28) + "," +
-                             entry("w", "F32", "[1]", 28, 32) + "}";
-  const StoredModel model = parse(header, 32);
+                             entry("w", "F32", "[1]", 28, 32) + "," + entry("u", "U8", "[1,2]", 32, 34) + "}";
+  const StoredModel model = parse(header, 34);
   EXPECT_EQ(model.tensors.size(), 1u);
   EXPECT_EQ(model.by_name.size(), 1u);
-  EXPECT_THAT(model.other_dtypes, testing::ElementsAre(testing::Pair("deep", "F32 of rank 5"),
-                                                       testing::Pair("f4", "F4"), testing::Pair("f6", "F6_E2M3"),
-                                                       testing::Pair("ids", "I64"), testing::Pair("q", "F8_E4M3")));
+  ASSERT_EQ(model.codes.size(), 2u);
+  EXPECT_EQ(model.codes.at("q").type, CodeType::kF8_E4M3);
+  EXPECT_EQ(model.codes.at("q").shape, (Shape{4}));
+  EXPECT_EQ(model.codes.at("q").offset, 8 + header.size() + 16);
+  EXPECT_EQ(model.codes.at("u").type, CodeType::kU8);
+  EXPECT_THAT(model.other_dtypes,
+              testing::ElementsAre(testing::Pair("deep", "F32 of rank 5"), testing::Pair("f4", "F4"),
+                                   testing::Pair("f6", "F6_E2M3"), testing::Pair("ids", "I64")));
 }
 
 TEST(Safetensors, S01To05Lengths) {
@@ -260,7 +265,7 @@ TEST(Safetensors, EveryFlippedHeaderBitIsAnErrorOrAnEquallySoundFile) {
     const std::string path = scratch.write("a.safetensors", flipped);
     if (!error_of([&] { open_safetensors(path, model); }).empty()) continue;
     // What may change without notice: a name, or a type for one of equal size.
-    ASSERT_EQ(model.tensors.size() + model.other_dtypes.size(), 2u) << bit;
+    ASSERT_EQ(model.tensors.size() + model.codes.size() + model.other_dtypes.size(), 2u) << bit;
     for (const StoredTensor& t : model.tensors) {
       EXPECT_LE(t.offset + t.bytes, model.files[0].size()) << bit;
       EXPECT_EQ(t.bytes, static_cast<uint64_t>(t.shape.count()) * 4) << bit;

@@ -31,6 +31,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     places.emplace_back(t.offset, t.offset + t.bytes);
     bytes += t.bytes;
   }
+  for (const auto& [name, c] : model.codes) {
+    if (c.shape.count() < 0 || c.offset < kStart) std::abort();
+    if (c.offset + static_cast<uint64_t>(c.shape.count()) > kStart + data_size) std::abort();
+    places.emplace_back(c.offset, c.offset + static_cast<uint64_t>(c.shape.count()));
+    bytes += static_cast<uint64_t>(c.shape.count());
+  }
   std::sort(places.begin(), places.end());
   for (size_t i = 1; i < places.size(); ++i)
     if (places[i].first < places[i - 1].second) std::abort();

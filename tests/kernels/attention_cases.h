@@ -8,21 +8,71 @@
 
 namespace godwit::test {
 
-/// One place's attention: shapes, cache types and window.
+/// One place's attention: shapes, cache types, window, and what becomes of scores.
 struct Shape {
   int64_t n_heads, n_kv_heads, k_dim, v_dim;
   DType k_type, v_type;
   int64_t window;
   float scale;
+  int64_t shared_dim = 0;
+  float softcap = 0;
+  std::vector<float> sinks = {};
+
+  int64_t own_k_dim() const { return k_dim - shared_dim; }
 };
 
-/// A sequence's queries, keys and values, as if computed before: [tokens][heads][dim].
+inline constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0};
+
+inline Shape make(int64_t n_heads, int64_t n_kv_heads, int64_t dim, DType type, int64_t window = 0) {
+  return {n_heads, n_kv_heads, dim, dim, type, type, window, 1.0f / std::sqrt(static_cast<float>(dim))};
+}
+
+/// Multi-head latent attention: a latent of `rank` and a rotary part of `rope` channels.
+inline Shape latent(int64_t n_heads, int64_t rank, int64_t rope, DType rope_type, DType latent_type) {
+  Shape shape = make(n_heads, 1, rank + rope, rope_type);
+  shape.v_dim = shape.shared_dim = rank;
+  shape.v_type = latent_type;
+  return shape;
+}
+
+inline std::vector<float> some_sinks(Random& random, const Shape& shape) {
+  return filled(static_cast<size_t>(shape.n_heads), [&] { return 3 * random.normal(); });
+}
+
+inline std::string describe(const Shape& s) {
+  return std::to_string(s.n_heads) + "/" + std::to_string(s.n_kv_heads) + " heads of " + std::to_string(s.k_dim) + "/" +
+         std::to_string(s.v_dim) + ", cache " + std::string(name(s.k_type)) + "/" + std::string(name(s.v_type)) +
+         ", window " + std::to_string(s.window) + ", shared " + std::to_string(s.shared_dim) + ", cap " +
+         std::to_string(s.softcap) + (s.sinks.empty() ? "" : ", sinks");
+}
+
+inline Shape random_shape(Random& random) {
+  constexpr int64_t kRatios[] = {1, 3, 4, 8};
+  constexpr int64_t kWindows[] = {0, 0, 1, 7, 64, 600};
+  const int64_t n_kv_heads = 1 + random.below(3);
+  Shape shape = make(n_kv_heads * kRatios[random.below(4)], n_kv_heads, 1 + random.below(256), kTypes[random.below(4)],
+                     kWindows[random.below(6)]);
+  shape.v_dim = 1 + random.below(256);
+  shape.v_type = kTypes[random.below(4)];
+  if (shape.k_type == DType::kQ8_0) shape.k_dim = 32 * (1 + random.below(8));
+  if (shape.v_type == DType::kQ8_0) shape.v_dim = 32 * (1 + random.below(8));
+  if (random.below(3) == 0) {
+    shape.n_kv_heads = 1;
+    shape.shared_dim = shape.v_dim;
+    shape.k_dim = shape.v_dim + (shape.k_type == DType::kQ8_0 ? 32 : 1 + random.below(64));
+  }
+  if (random.below(3) == 0) shape.softcap = random.uniform(0.5f, 50);
+  if (random.below(3) == 0) shape.sinks = some_sinks(random, shape);
+  return shape;
+}
+
+/// A sequence's queries, keys (their own channels) and values, as if computed before: [tokens][heads][dim].
 struct Tokens {
   Tokens(const Shape& shape, int64_t n, uint64_t seed) : count(n) {
     Random random(seed);
     const auto normal = [&] { return random.normal(); };
     q = filled(static_cast<size_t>(n * shape.n_heads * shape.k_dim), normal);
-    k = filled(static_cast<size_t>(n * shape.n_kv_heads * shape.k_dim), normal);
+    k = filled(static_cast<size_t>(n * shape.n_kv_heads * shape.own_k_dim()), normal);
     v = filled(static_cast<size_t>(n * shape.n_kv_heads * shape.v_dim), normal);
   }
   int64_t count;
@@ -41,8 +91,9 @@ class Cache {
                .k_dim = shape.k_dim,
                .v_dim = shape.v_dim,
                .k_type = shape.k_type,
-               .v_type = shape.v_type};
-    layout_.v_offset = layout_.k_offset + shape.n_kv_heads * kv_head_bytes(shape.k_type, shape.k_dim) + 192;
+               .v_type = shape.v_type,
+               .shared_dim = shape.shared_dim};
+    layout_.v_offset = layout_.k_offset + shape.n_kv_heads * kv_head_bytes(shape.k_type, shape.own_k_dim()) + 192;
     page_bytes_ = layout_.v_offset + shape.n_kv_heads * kv_head_bytes(shape.v_type, shape.v_dim);
   }
 
@@ -99,7 +150,7 @@ inline std::vector<std::vector<float>> step(const Kernels& kernels, Launch& laun
   };
   for (const Feed& feed : feeds) {
     take(q, feed.tokens->q, shape.n_heads * shape.k_dim, feed);
-    take(k, feed.tokens->k, shape.n_kv_heads * shape.k_dim, feed);
+    take(k, feed.tokens->k, shape.n_kv_heads * shape.own_k_dim(), feed);
     take(v, feed.tokens->v, shape.n_kv_heads * shape.v_dim, feed);
     rows.push_back(feed.cache->row(first, feed.count, feed.base + feed.from));
     first += feed.count;
@@ -107,6 +158,7 @@ inline std::vector<std::vector<float>> step(const Kernels& kernels, Launch& laun
   const Fenced<float> q_fenced{std::span<const float>(q)};
   const Fenced<float> k_fenced{std::span<const float>(k)};
   const Fenced<float> v_fenced{std::span<const float>(v)};
+  const Fenced<float> sinks{std::span<const float>(shape.sinks)};
   Fenced<float> y(static_cast<size_t>(first * shape.n_heads * shape.v_dim));
   const auto n_rows = static_cast<int64_t>(rows.size());
   const KvLayout& layout = feeds.front().cache->layout();
@@ -119,7 +171,9 @@ inline std::vector<std::vector<float>> step(const Kernels& kernels, Launch& laun
                      .layout = layout,
                      .n_heads = shape.n_heads,
                      .window = shape.window,
-                     .scale = shape.scale},
+                     .scale = shape.scale,
+                     .softcap = shape.softcap,
+                     .sinks = shape.sinks.empty() ? nullptr : sinks.data()},
                     launch);
   std::vector<std::vector<float>> out;
   const float* at = y.data();
@@ -180,14 +234,27 @@ inline std::vector<float> as_cached(const std::vector<float>& x, DType type) {
   return y;
 }
 
-/// One output of softmax(q.K * scale) V in double, and a bound for what float can be off: rounding of every chain
-/// (terms times epsilon times the sum of magnitudes), through the exponential.
+/// The keys of a sequence as attention reads them, whole: [tokens][n_kv_heads][k_dim].
+inline std::vector<float> cached_keys(const Shape& shape, const Tokens& tokens) {
+  const std::vector<float> k = as_cached(tokens.k, shape.k_type);
+  if (shape.shared_dim == 0) return k;
+  const std::vector<float> v = as_cached(tokens.v, shape.v_type);
+  std::vector<float> all;
+  for (int64_t t = 0; t < tokens.count; ++t) {
+    all.insert(all.end(), v.begin() + t * shape.v_dim, v.begin() + (t + 1) * shape.v_dim);
+    all.insert(all.end(), k.begin() + t * shape.own_k_dim(), k.begin() + (t + 1) * shape.own_k_dim());
+  }
+  return all;
+}
+
+/// One output of softmax(q.K * scale) V in double, with cap and sink, and a bound for what float can be off: rounding
+/// of every chain (terms times epsilon times the sum of magnitudes), through the exponential.
 struct Exact {
   double value, bound;
 };
 inline std::vector<Exact> definition(const Shape& shape, const Tokens& tokens, int64_t token) {
   constexpr double kEpsilon = 0x1p-24;
-  const std::vector<float> k = as_cached(tokens.k, shape.k_type);
+  const std::vector<float> k = cached_keys(shape, tokens);
   const std::vector<float> v = as_cached(tokens.v, shape.v_type);
   const int64_t first = shape.window > 0 ? std::max<int64_t>(0, token - shape.window + 1) : 0;
   const int64_t group = shape.n_heads / shape.n_kv_heads;
@@ -204,11 +271,14 @@ inline std::vector<Exact> definition(const Shape& shape, const Tokens& tokens, i
         sum += term;
         magnitude += std::fabs(term);
       }
-      score.push_back(sum * shape.scale);
-      off = std::max(off, magnitude * shape.scale * kEpsilon * static_cast<double>(shape.k_dim + 2));
+      const double cap = shape.softcap;
+      score.push_back(cap > 0 ? cap * std::tanh(sum * shape.scale / cap) : sum * shape.scale);
+      // tanh never widens an error, and adds a few of its own.
+      off =
+          std::max(off, magnitude * shape.scale * kEpsilon * static_cast<double>(shape.k_dim + 2) + 8 * kEpsilon * cap);
     }
     const double max = *std::max_element(score.begin(), score.end());
-    double total = 0;
+    double total = shape.sinks.empty() ? 0 : std::exp(shape.sinks[static_cast<size_t>(h)] - max);
     for (double& s : score) total += s = std::exp(s - max);
     for (int64_t d = 0; d < shape.v_dim; ++d) {
       double sum = 0, magnitude = 0;
@@ -231,7 +301,7 @@ enum class Order { kCanonical, kFromChunkStart, kCachedApart, kNoSegments };
 
 /// Attention of the tokens [from, from + count), the last chunk of a sequence, one float operation after the other.
 inline std::vector<float> in_order(const Shape& shape, const Tokens& tokens, int64_t from, int64_t count, Order order) {
-  const std::vector<float> k = as_cached(tokens.k, shape.k_type);
+  const std::vector<float> k = cached_keys(shape, tokens);
   const std::vector<float> v = as_cached(tokens.v, shape.v_type);
   const auto cut_before = [&](int64_t j) {
     switch (order) {
@@ -252,6 +322,14 @@ inline std::vector<float> in_order(const Shape& shape, const Tokens& tokens, int
       const float* q = tokens.q.data() + (t * shape.n_heads + h) * shape.k_dim;
       float m = 0, l = 0;
       std::vector<float> acc;
+      const auto merge = [&](float top, float sum, const std::vector<float>& part) {
+        const float most = std::max(m, top);
+        const float before = scalar::exp(m - most);
+        const float now = scalar::exp(top - most);
+        m = most;
+        l = std::fma(sum, now, l * before);
+        for (size_t d = 0; d < acc.size(); ++d) acc[d] = std::fma(part[d], now, acc[d] * before);
+      };
       int64_t j = shape.window > 0 ? std::max<int64_t>(0, t - shape.window + 1) : 0;
       while (j <= t) {
         const int64_t start = j;
@@ -261,7 +339,8 @@ inline std::vector<float> in_order(const Shape& shape, const Tokens& tokens, int
           for (int64_t d = 0; d < shape.k_dim; ++d) {
             sum = std::fma(q[d], k[static_cast<size_t>((j * shape.n_kv_heads + kv) * shape.k_dim + d)], sum);
           }
-          score.push_back(sum * shape.scale);
+          const float x = sum * shape.scale;
+          score.push_back(shape.softcap > 0 ? shape.softcap * scalar::tanh(x / shape.softcap) : x);
           ++j;
         } while (j <= t && !cut_before(j));
         const float top = *std::max_element(score.begin(), score.end());
@@ -278,15 +357,11 @@ inline std::vector<float> in_order(const Shape& shape, const Tokens& tokens, int
         const float sum = scalar::tree_sum(lanes);
         if (acc.empty()) {
           m = top, l = sum, acc = part;
-          continue;
+        } else {
+          merge(top, sum, part);
         }
-        const float most = std::max(m, top);
-        const float before = scalar::exp(m - most);
-        const float now = scalar::exp(top - most);
-        m = most;
-        l = std::fma(sum, now, l * before);
-        for (size_t d = 0; d < acc.size(); ++d) acc[d] = std::fma(part[d], now, acc[d] * before);
       }
+      if (!shape.sinks.empty()) merge(shape.sinks[static_cast<size_t>(h)], 1, std::vector<float>(acc.size(), 0.0f));
       for (const float a : acc) y.push_back(a / l);
     }
   }

@@ -1,4 +1,4 @@
-// Attention and the key/value cache: against the definition in double, against the order of docs/numerics.md taken
+// Attention: against the definition in double, against the order of docs/numerics.md taken
 // literally, and every level against scalar bit for bit, whatever the chunking, company and threads.
 #include "kernels/attention_cases.h"
 
@@ -6,37 +6,18 @@ namespace godwit {
 namespace {
 
 using test::Cache;
+using test::describe;
 using test::Feed;
+using test::kTypes;
+using test::latent;
+using test::make;
 using test::Order;
 using test::Random;
+using test::random_shape;
 using test::Shape;
+using test::some_sinks;
 using test::Threads;
 using test::Tokens;
-
-constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0};
-
-Shape make(int64_t n_heads, int64_t n_kv_heads, int64_t dim, DType type, int64_t window = 0) {
-  return {n_heads, n_kv_heads, dim, dim, type, type, window, 1.0f / std::sqrt(static_cast<float>(dim))};
-}
-
-std::string describe(const Shape& s) {
-  return std::to_string(s.n_heads) + "/" + std::to_string(s.n_kv_heads) + " heads of " + std::to_string(s.k_dim) + "/" +
-         std::to_string(s.v_dim) + ", cache " + std::string(name(s.k_type)) + "/" + std::string(name(s.v_type)) +
-         ", window " + std::to_string(s.window);
-}
-
-Shape random_shape(Random& random) {
-  constexpr int64_t kRatios[] = {1, 3, 4, 8};
-  constexpr int64_t kWindows[] = {0, 0, 1, 7, 64, 600};
-  const int64_t n_kv_heads = 1 + random.below(3);
-  Shape shape = make(n_kv_heads * kRatios[random.below(4)], n_kv_heads, 1 + random.below(256), kTypes[random.below(4)],
-                     kWindows[random.below(6)]);
-  shape.v_dim = 1 + random.below(256);
-  shape.v_type = kTypes[random.below(4)];
-  if (shape.k_type == DType::kQ8_0) shape.k_dim = 32 * (1 + random.below(8));
-  if (shape.v_type == DType::kQ8_0) shape.v_dim = 32 * (1 + random.below(8));
-  return shape;
-}
 
 /// The outputs of the tokens from `from` on, fed in one step.
 std::vector<float> tail(const Kernels& kernels, int n_threads, const Shape& shape, const Tokens& tokens, int64_t from) {
@@ -51,6 +32,8 @@ TEST(Attention, IsTheDefinitionWithinRounding) {
     for (const int64_t window : {0, 1, 7, 64, 600}) {
       Shape shape = make(6, 2, 32, type, window);
       shape.v_dim = type == DType::kQ8_0 ? 64 : 21;
+      if (window == 1 || window == 600) shape.sinks = some_sinks(random, shape);
+      if (window == 7 || window == 600) shape.softcap = 2;
       for (const int64_t n : {1, 5, 64, 65, 513, 1100}) {
         const Tokens tokens(shape, n, random.bits());
         const std::vector<float> y = tail(scalar, 1, shape, tokens, n - 1);
@@ -65,10 +48,33 @@ TEST(Attention, IsTheDefinitionWithinRounding) {
   }
 }
 
+TEST(Attention, OfLatentsIsTheDefinitionWithinRounding) {
+  Random random(12);
+  for (const DType type : kTypes) {
+    for (const DType rope_type : {DType::kF16, DType::kF32}) {
+      Shape shape = latent(5, 32, 8, rope_type, type);
+      if (rope_type == DType::kF32) shape.sinks = some_sinks(random, shape);
+      for (const int64_t n : {1, 65, 600}) {
+        const Tokens tokens(shape, n, random.bits());
+        const std::vector<float> y = tail(scalar_kernels(), 1, shape, tokens, n - 1);
+        const std::vector<test::Exact> exact = definition(shape, tokens, n - 1);
+        for (size_t i = 0; i < y.size(); ++i) {
+          ASSERT_NEAR(exact[i].value, y[i], exact[i].bound) << describe(shape) << ", " << n << " tokens, " << i;
+          ASSERT_LT(exact[i].bound, 2e-3);
+        }
+      }
+    }
+  }
+}
+
 TEST(Attention, IsInTheCanonicalOrderAndNoOther) {
+  Random random(13);
+  Shape everything = latent(4, 40, 16, DType::kF16, DType::kBF16);
+  everything.softcap = 5;
+  everything.sinks = some_sinks(random, everything);
   for (const Kernels& level : test::levels()) {
-    for (const int64_t window : {0, 600}) {
-      const Shape shape = make(4, 1, 24, DType::kF16, window);
+    for (const Shape& shape :
+         {make(4, 1, 24, DType::kF16), make(4, 1, 24, DType::kF16, 600), std::as_const(everything)}) {
       const Tokens tokens(shape, 1300, 2);
       const int64_t from = 1300 - 7;
       const std::vector<float> y = tail(level, 2, shape, tokens, from);
@@ -115,11 +121,105 @@ TEST(Attention, WideGroupsAndHeadsFillEveryTile) {
   }
 }
 
+// The widest latents, whose results fill more than one wave of waiting segments.
+TEST(Attention, WideLatentsFillEveryTile) {
+  Random random(14);
+  const std::vector<Kernels> levels = test::levels();
+  for (const auto& [n_heads, n, from] : {std::array<int64_t, 3>{24, 1100, 1092}, {128, 70, 67}}) {
+    Shape shape = latent(n_heads, 512, 64, DType::kF16, n_heads == 24 ? DType::kF32 : DType::kQ8_0);
+    shape.sinks = some_sinks(random, shape);
+    const Tokens tokens(shape, n, random.bits());
+    const std::vector<float> expected = tail(levels[0], 2, shape, tokens, from);
+    for (size_t level = 1; level < levels.size(); ++level) {
+      for (const int n_threads : {1, 3}) {
+        test::expect_same_bits(expected, tail(levels[level], n_threads, shape, tokens, from),
+                               levels[level].level + (": " + describe(shape)));
+      }
+    }
+  }
+}
+
+// Absorbed into query and output, the up-projections W_k and W_v of latents give what attention over the heads' keys
+// and values gives, expanded from the same latents: here in double.
+TEST(Attention, OfLatentsIsAttentionOverExpandedHeads) {
+  constexpr int64_t kHeads = 4, kRank = 48, kNope = 24, kRope = 8, kValue = 20, kTokens = 600;
+  Shape shape = latent(kHeads, kRank, kRope, DType::kF32, DType::kF32);
+  shape.scale = 1.0f / std::sqrt(static_cast<float>(kNope + kRope));
+  Random random(15);
+  const auto weights = [&](int64_t n) {
+    return test::filled(static_cast<size_t>(n), [&] { return random.normal() / std::sqrt(static_cast<float>(kRank)); });
+  };
+  const std::vector<float> w_k = weights(kHeads * kNope * kRank), w_v = weights(kHeads * kValue * kRank);
+  Tokens tokens(shape, kTokens, 16);
+  const auto at = [](const std::vector<float>& x, int64_t i) { return static_cast<double>(x[static_cast<size_t>(i)]); };
+  std::vector<std::vector<double>> expanded;  // of the last token's heads
+  for (int64_t h = 0; h < kHeads; ++h) {
+    const std::vector<float> nope = weights(kNope);
+    float* q = tokens.q.data() + ((kTokens - 1) * kHeads + h) * shape.k_dim;
+    for (int64_t i = 0; i < kRank; ++i) {
+      double sum = 0;
+      for (int64_t n = 0; n < kNope; ++n) sum += at(nope, n) * at(w_k, (h * kNope + n) * kRank + i);
+      q[i] = static_cast<float>(sum);
+    }
+    double total = 0;
+    std::vector<double> out(kValue, 0.0);
+    for (int64_t j = 0; j < kTokens; ++j) {
+      const auto up = [&](const std::vector<float>& w, int64_t row) {
+        double sum = 0;
+        for (int64_t i = 0; i < kRank; ++i) sum += at(w, row * kRank + i) * at(tokens.v, j * kRank + i);
+        return sum;
+      };
+      double score = 0;
+      for (int64_t n = 0; n < kNope; ++n) score += at(nope, n) * up(w_k, h * kNope + n);
+      for (int64_t n = 0; n < kRope; ++n) score += static_cast<double>(q[kRank + n]) * at(tokens.k, j * kRope + n);
+      const double p = std::exp(score * static_cast<double>(shape.scale));
+      total += p;
+      for (int64_t i = 0; i < kValue; ++i) out[static_cast<size_t>(i)] += p * up(w_v, h * kValue + i);
+    }
+    for (double& x : out) x /= total;
+    expanded.push_back(out);
+  }
+  for (const Kernels& level : test::levels()) {
+    const std::vector<float> z = tail(level, 2, shape, tokens, kTokens - 1);
+    double largest = 0, off = 0;
+    for (int64_t h = 0; h < kHeads; ++h) {
+      for (int64_t i = 0; i < kValue; ++i) {
+        double sum = 0;
+        for (int64_t n = 0; n < kRank; ++n) sum += at(w_v, (h * kValue + i) * kRank + n) * at(z, h * kRank + n);
+        const double truth = expanded[static_cast<size_t>(h)][static_cast<size_t>(i)];
+        largest = std::max(largest, std::fabs(truth));
+        off = std::max(off, std::fabs(sum - truth));
+      }
+    }
+    EXPECT_LT(off, 1e-5 * largest) << level.level;
+  }
+}
+
+// A sink that outweighs every key leaves nothing of the values; one of -infinity changes no bit.
+TEST(Attention, SinksTakeTheirShare) {
+  Shape shape = make(3, 1, 16, DType::kF32);
+  const Tokens tokens(shape, 530, 17);
+  for (const Kernels& level : test::levels()) {
+    shape.sinks.clear();
+    const std::vector<float> without = tail(level, 2, shape, tokens, 529);
+    shape.sinks = {-std::numeric_limits<float>::infinity(), 1e4f, __builtin_nanf("")};
+    const std::vector<float> y = tail(level, 2, shape, tokens, 529);
+    for (size_t d = 0; d < 16; ++d) {
+      EXPECT_EQ(without[d], y[d]) << level.level;
+      EXPECT_EQ(0.0f, y[16 + d]) << level.level;
+      EXPECT_TRUE(std::isnan(y[32 + d])) << level.level;
+    }
+  }
+}
+
 TEST(Attention, ChunkingAndThreadsChangeNoBit) {
   Random random(5);
   for (const auto& [from, n] : {std::array<int64_t, 2>{0, 100}, {1000, 1030}}) {
     for (const int64_t window : {0, 7, 64, 600}) {
-      const Shape shape = make(6, 2, 48, DType::kF16, window);
+      Shape shape = make(6, 2, 48, DType::kF16, window);
+      if (window == 600) shape = latent(8, 32, 8, DType::kF16, DType::kQ8_0);
+      if (window >= 64) shape.sinks = some_sinks(random, shape);
+      if (window >= 64) shape.softcap = 3;
       const Tokens tokens(shape, n, random.bits());
       const std::vector<float> expected = tail(scalar_kernels(), 1, shape, tokens, from);
       for (const Kernels& level : test::levels()) {
@@ -181,7 +281,10 @@ TEST(Attention, NonFiniteInputsAgree) {
   const std::vector<Kernels> levels = test::levels();
   Random random(9);
   for (int i = 0; i < 60; ++i) {
-    const Shape shape = make(4, 2, 1 + random.below(40), kTypes[random.below(3)], i % 2 == 0 ? 0 : 40);
+    Shape shape = make(4, 2, 1 + random.below(40), kTypes[random.below(3)], i % 2 == 0 ? 0 : 40);
+    if (i % 3 == 0) shape = latent(4, 1 + random.below(40), 5, DType::kBF16, kTypes[random.below(3)]);
+    if (i % 4 == 0) shape.softcap = 4;
+    if (i % 4 <= 1) shape.sinks = test::filled(4, [&] { return random.awkward(); });
     Tokens tokens(shape, 1 + random.below(i % 5 == 0 ? 1100 : 90), random.bits());
     const int64_t from = tokens.count - std::min<int64_t>(tokens.count, 5);
     for (int n = 0; n < 4; ++n) {
@@ -208,97 +311,6 @@ TEST(Attention, MaskedKeysInfluenceNothing) {
     for (int64_t t = 0; t < 40; ++t) {
       EXPECT_EQ(std::isnan(y[static_cast<size_t>(t * 2 * 16)]), t >= 20 && t < 30) << level.level << ", token " << t;
     }
-  }
-}
-
-// ---------------------------------------------------------------- kv_store
-
-TEST(KvStore, LevelsWriteTheSameBytes) {
-  const std::vector<Kernels> levels = test::levels();
-  Random random(11);
-  for (int i = 0; i < 40; ++i) {
-    Shape shape = random_shape(random);
-    shape.window = 0;
-    const Tokens tokens(shape, 1 + random.below(200), random.bits());
-    Launch alone;
-    Cache expected(shape);
-    store_only(levels[0], alone, tokens, expected, tokens.count, 0);
-    for (size_t level = 1; level < levels.size(); ++level) {
-      Threads threads(3);
-      Cache at_once(shape);
-      store_only(levels[level], threads.launch(), tokens, at_once, tokens.count, 0);
-      EXPECT_EQ(expected.bytes(), at_once.bytes()) << levels[level].level << ": " << describe(shape);
-      Cache in_steps(shape);
-      for (int64_t from = 0; from < tokens.count; from += 9) {
-        step(levels[level], threads.launch(), shape,
-             {{&tokens, &in_steps, 0, from, std::min<int64_t>(9, tokens.count - from)}});
-      }
-      EXPECT_EQ(expected.bytes(), in_steps.bytes()) << levels[level].level << ": " << describe(shape);
-    }
-  }
-}
-
-/// One head of one token, stored in `slot`; channel d of the key and of the value, as 16 bits.
-std::vector<std::array<uint16_t, 2>> stored(const Kernels& level, DType type, const std::vector<float>& x,
-                                            int64_t slot) {
-  const auto dim = static_cast<int64_t>(x.size());
-  const Shape shape = make(1, 1, dim, type);
-  Cache cache(shape);
-  KvRow row = cache.row(0, 64, 0);
-  row.past = slot;
-  row.count = 1;
-  Launch launch;
-  level.kv_store({.k = x.data(), .v = x.data(), .rows = &row, .n_rows = 1, .layout = cache.layout()}, launch);
-  const auto* k = reinterpret_cast<const uint16_t*>(row.pages[0] + cache.layout().k_offset);
-  const auto* v = reinterpret_cast<const uint16_t*>(row.pages[0] + cache.layout().v_offset);
-  std::vector<std::array<uint16_t, 2>> out;
-  for (int64_t d = 0; d < dim; ++d) out.push_back({k[d * 64 + slot], v[slot * dim + d]});
-  return out;
-}
-
-TEST(KvStore, RoundsHalvesToNearestEven) {
-  const std::vector<float> x = {1.0f,     1.0f + 0x1p-11f, 1.0f + 0x3p-11f, -0x1p-24f,    0x1p-25f,   0x3p-25f,
-                                65519.0f, 65520.0f,        -1e30f,          0x1.ffcp-15f, 0.0f,       -0.0f,
-                                1e-40f,   0x1.ffep-15f,    2049.0f,         2051.0f,      -0x1.8p-24f};
-  const std::vector<uint16_t> f16 = {0x3c00, 0x3c00, 0x3c02, 0x8001, 0x0000, 0x0002, 0x7bff, 0x7c00, 0xfc00,
-                                     0x0400, 0x0000, 0x8000, 0x0000, 0x0400, 0x6800, 0x6802, 0x8002};
-  const std::vector<uint16_t> bf16 = {0x3f80, 0x3f80, 0x3f80, 0xb380, 0x3300, 0x33c0, 0x4780, 0x4780, 0xf14a,
-                                      0x3880, 0x0000, 0x8000, 0x0001, 0x3880, 0x4500, 0x4500, 0xb3c0};
-  for (const Kernels& level : test::levels()) {
-    const auto half = stored(level, DType::kF16, x, 37);
-    const auto brain = stored(level, DType::kBF16, x, 63);
-    for (size_t i = 0; i < x.size(); ++i) {
-      for (int part = 0; part < 2; ++part) {
-        EXPECT_EQ(f16[i], half[i][part]) << level.level << ": f16 of " << x[i];
-        EXPECT_EQ(bf16[i], brain[i][part]) << level.level << ": bf16 of " << x[i];
-      }
-    }
-  }
-}
-
-// codes and scale by hand: max 254 gives d = 2; 127 / 254 halves, and halves round away from zero.
-TEST(KvStore, Q8_0CodesRoundHalvesAwayFromZero) {
-  std::vector<float> x(32, 0.0f);
-  x[0] = -254.0f, x[1] = 3.0f, x[2] = -3.0f, x[3] = 1.0f, x[4] = 0.99f, x[31] = 253.0f;
-  const Shape shape = make(1, 1, 32, DType::kQ8_0);
-  for (const Kernels& level : test::levels()) {
-    Cache cache(shape);
-    KvRow row = cache.row(0, 64, 0);
-    row.past = 5;
-    row.count = 1;
-    Launch launch;
-    level.kv_store({.k = x.data(), .v = x.data(), .rows = &row, .n_rows = 1, .layout = cache.layout()}, launch);
-    const std::byte* k = row.pages[0] + cache.layout().k_offset;
-    const std::byte* v = row.pages[0] + cache.layout().v_offset;
-    const int8_t expected[] = {-127, 2, -2, 1, 0};
-    for (int d = 0; d < 5; ++d) {
-      EXPECT_EQ(expected[d], static_cast<int8_t>(k[d * 64 + 5])) << level.level << " key " << d;
-      EXPECT_EQ(expected[d], static_cast<int8_t>(v[5 * 32 + d])) << level.level << " value " << d;
-    }
-    EXPECT_EQ(127, static_cast<int8_t>(k[31 * 64 + 5]));
-    EXPECT_EQ(0x4000, reinterpret_cast<const uint16_t*>(k + 32 * 64)[5]) << level.level;
-    EXPECT_EQ(0x4000, reinterpret_cast<const uint16_t*>(v + 32 * 64)[5]) << level.level;
-    EXPECT_EQ(std::byte{0xff}, k[4]) << "a neighbour was written";
   }
 }
 

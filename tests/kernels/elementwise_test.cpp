@@ -1,45 +1,20 @@
-// Norms, rotary embedding, activations and softmax: the scalar level against definitions in double, within bounds that
+// Norms, rotary embedding, sums, caps and softmax: the scalar level against definitions in double, within bounds that
 // come from the data; every other level against scalar, bit for bit, on odd sizes and awkward numbers.
-#include <gtest/gtest.h>
-
 #include <algorithm>
-#include <cmath>
 
-#include "kernels/harness.h"
+#include "kernels/elementwise_harness.h"
 
 namespace godwit {
 namespace {
 
+using test::copy_of;
+using test::expect_levels_agree;
 using test::Fenced;
 using test::filled;
+using test::kEps;
+using test::kFlushed;
+using test::mixed;
 using test::Random;
-
-constexpr double kEps = 0x1p-24;       // half a unit in the last place of 1
-constexpr double kFlushed = 0x1p-126;  // what flush-to-zero may take away
-
-/// Runs `run(kernels, launch)`, which returns its results, at every level, on 1 and on 3 threads; all must equal
-/// scalar's.
-template <class F>
-void expect_levels_agree(const std::string& what, const F& run) {
-  test::Threads one(1), three(3);
-  const std::vector<float> expected = run(scalar_kernels(), one.launch());
-  for (const Kernels& kernels : test::levels()) {
-    for (test::Threads* threads : {&one, &three}) {
-      test::expect_same_bits(expected, run(kernels, threads->launch()), what + " at " + kernels.level);
-    }
-  }
-}
-
-/// Mostly ordinary numbers; one in `one_in` is awkward.
-std::vector<float> mixed(Random& random, int64_t n, int64_t one_in) {
-  return filled(static_cast<size_t>(n), [&] {
-    return random.below(one_in) == 0 ? random.awkward()
-           : random.below(4) == 0    ? random.wide(-130, 20)
-                                     : random.normal();
-  });
-}
-
-std::vector<float> copy_of(const Fenced<float>& memory) { return {memory.span().begin(), memory.span().end()}; }
 
 // ---------------------------------------------------------------- rms_norm
 
@@ -210,56 +185,6 @@ TEST(Elementwise, RopeIsTheSameAtEveryLevel) {
 }
 
 // ---------------------------------------------------------------- one value at a time
-
-std::vector<float> gated(const Kernels& kernels, Launch& launch, const std::vector<float>& gate,
-                         const std::vector<float>& up, Activation activation) {
-  const Fenced<float> gate_memory(gate), up_memory(up);
-  Fenced<float> y(gate.size());
-  kernels.gated({.y = y.data(),
-                 .gate = gate_memory.data(),
-                 .up = up_memory.data(),
-                 .count = static_cast<int64_t>(gate.size()),
-                 .activation = activation},
-                launch);
-  return copy_of(y);
-}
-
-TEST(Elementwise, GatedMatchesItsDefinition) {
-  Random random(5);
-  test::Threads one(1);
-  const std::vector<float> gate = filled(40000, [&] { return random.uniform(-30, 30); });
-  const std::vector<float> up = filled(gate.size(), [&] { return random.normal(); });
-  const std::vector<float> silu = gated(scalar_kernels(), one.launch(), gate, up, Activation::kSilu);
-  const std::vector<float> gelu = gated(scalar_kernels(), one.launch(), gate, up, Activation::kGeluTanh);
-  for (size_t i = 0; i < gate.size(); ++i) {
-    const double x = gate[i];
-    const double true_silu = x / (1 + std::exp(-x)) * up[i];
-    ASSERT_NEAR(silu[i], true_silu, 8 * kEps * std::fabs(true_silu)) << x;
-    const double z = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
-    // 1 + tanh(z) as 2 / (1 + exp(-2z)): in double too it would cancel. The error of z is multiplied by 2z in exp.
-    const double true_gelu = x / (1 + std::exp(-2 * z)) * up[i];
-    ASSERT_NEAR(gelu[i], true_gelu, (10 + 8 * std::fabs(z)) * kEps * std::fabs(true_gelu) + 40 * kFlushed) << x;
-    ASSERT_NEAR(gelu[i], 0.5 * x * (1 + std::tanh(z)) * up[i], 1e-5 * std::fabs(up[i]) * (1 + std::fabs(x))) << x;
-  }
-}
-
-TEST(Elementwise, GatedIsTheSameAtEveryLevel) {
-  Random random(6);
-  for (int64_t n = 0; n <= 70; ++n) {
-    const std::vector<float> gate = mixed(random, n, 6), up = mixed(random, n, 20);
-    for (const Activation activation : {Activation::kSilu, Activation::kGeluTanh}) {
-      expect_levels_agree("gated " + std::to_string(n), [&](const Kernels& kernels, Launch& launch) {
-        return gated(kernels, launch, gate, up, activation);
-      });
-    }
-  }
-  const std::vector<float> gate = filled(100003, [&] { return random.uniform(-100, 100); });  // all of exp's range
-  const std::vector<float> up(gate.size(), 1.0f);
-  for (const Activation activation : {Activation::kSilu, Activation::kGeluTanh}) {
-    expect_levels_agree(
-        "gated", [&](const Kernels& kernels, Launch& launch) { return gated(kernels, launch, gate, up, activation); });
-  }
-}
 
 std::vector<float> add(const Kernels& kernels, Launch& launch, const std::vector<float>& a,
                        const std::vector<float>& b) {

@@ -24,8 +24,6 @@ inline constexpr std::array<DType, 15> kQuantizedTypes = {DType::kQ4_0,  DType::
                                                           DType::kQ8_0,  DType::kQ2_K,  DType::kQ3_K,   DType::kQ4_K,
                                                           DType::kQ5_K,  DType::kQ6_K,  DType::kIQ4_NL, DType::kIQ4_XS,
                                                           DType::kMXFP4, DType::kTQ1_0, DType::kTQ2_0};
-inline constexpr std::array<DType, 5> kPackedTypes = {DType::kQ4_1x16, DType::kQ5_0x16, DType::kQ8_0x16,
-                                                      DType::kQ4_Kx16, DType::kQ6_Kx16};
 
 /// Flush-to-zero and denormals-are-zero, as in every thread of Godwit.
 inline void flush_denormals() { _mm_setcsr(_mm_getcsr() | 0x8040); }

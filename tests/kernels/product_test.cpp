@@ -196,7 +196,7 @@ TEST_F(Products, PanelsGiveBackTheFile) {
   for (const DType type : kQuantizedTypes) {
     if (!packed_type(type)) continue;
     for (const int64_t n : {1, 16, 37}) {
-      for (const int64_t blocks : {1, 2, 3, 5}) {
+      for (const int64_t blocks : {1, 2, 3, 4, 5, 7}) {
         Weights w = random_weights(type, n, blocks * info(type).block, random_, false);
         EXPECT_EQ(static_cast<int64_t>(w.panels.size()), matrix_bytes(w.packed, n, w.k));
         std::vector<std::byte> back(w.rows.size());
@@ -242,7 +242,8 @@ TEST_F(Products, EveryNumberOfRowsGivesTheSameBits) {
 }
 
 TEST_F(Products, LongRowsAndManyRowsGiveTheSameBits) {
-  for (const DType type : {DType::kQ4_1, DType::kQ5_0, DType::kQ8_0, DType::kQ4_K, DType::kQ6_K}) {
+  for (const DType type :
+       {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ8_0, DType::kQ4_K, DType::kQ6_K, DType::kMXFP4}) {
     for (const auto& [n, k, rows] : {std::array<int64_t, 3>{17, 33024, 5}, {16, 66048, 1}, {35, 512, 141}}) {
       Weights w = random_weights(type, n, k, random_, true);
       expect_equal_levels(w, activations(rows, k, normal_values(rows * k, random_), scalar_kernels()));
@@ -276,6 +277,39 @@ TEST_F(Products, ExtremesGiveTheSameBits) {
       }
       for (const float y : run_tile(scalar_kernels(), golden, false, nothing, false)) EXPECT_EQ(y, 0.0f) << name(type);
     }
+  }
+}
+
+// Exponents of 0 and 1 are subnormal scales. Threads that do not flush them show that their bits are right.
+TEST_F(Products, SmallestScalesOfMxfp4) {
+  constexpr int64_t kK = 160, kN = 21;
+  Weights w = random_weights(DType::kMXFP4, kN, kK, random_, false);
+  for (size_t b = 0; b < w.rows.size(); b += 17) w.rows[b] = static_cast<std::byte>(b / 17 % 4);
+  pack(w);
+  for (const int64_t rows : {1, 9}) {
+    std::vector<float> values = normal_values(rows * kK, random_);
+    for (float& v : values) v *= 0x1p100f;
+    const TestActivations x = activations(rows, kK, values, scalar_kernels());
+    expect_equal_levels(w, x);
+    _mm_setcsr(saved_ & ~0x8040u);
+    expect_equal_levels(w, x);
+    const std::vector<float> y = run_tile(scalar_kernels(), w, true, x, true);
+    for (int64_t i = 0; i < rows * kN; ++i) {
+      double sum = 0, size = 0;
+      for (int64_t e = 0; e < kK; ++e) {
+        constexpr int kTwice[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+        const auto* block = w.rows.data() + (i % kN * kK + e) / 32 * 17;
+        const auto byte = std::to_integer<int>(block[1 + e % 16]);
+        const int nibble = e % 32 < 16 ? byte & 15 : byte >> 4;
+        const double value = std::ldexp(kTwice[nibble & 7], std::to_integer<int>(block[0]) - 128);
+        const double term = (nibble < 8 ? value : -value) * x.f32[i / kN * kK + e];
+        sum += term;
+        size += std::fabs(term);
+      }
+      EXPECT_NEAR(y[i], sum, 0x1p-24 * kK * size) << i;
+      EXPECT_NE(y[i], 0.0f) << i;
+    }
+    flush_denormals();
   }
 }
 
@@ -322,7 +356,7 @@ TEST_F(Products, TheOrderOfGroupsShows) {
 
 TEST_F(Products, SeveralMatricesOnAnyNumberOfThreads) {
   constexpr int64_t kK = 1024;
-  const DType types[4] = {DType::kQ8_0, DType::kQ6_K, DType::kQ4_0, DType::kQ4_1};
+  const DType types[4] = {DType::kQ8_0, DType::kQ6_K, DType::kQ5_1, DType::kQ4_0};
   const int64_t n[4] = {515, 64, 7, 1200};
   std::vector<Weights> weights;
   for (int i = 0; i < 4; ++i) weights.push_back(random_weights(types[i], n[i], kK, random_, true));

@@ -3,14 +3,15 @@ GGUF file, must load and give the logits of golden.safetensors.
 
 Usage: check_convert.py GODWIT [NAME...]
 """
+import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 
 import torch
+import transformers
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 TINY = pathlib.Path(__file__).parent / "tiny"
@@ -22,7 +23,9 @@ torch.set_num_threads(1)
 
 def difference(folder, golden):
     """The largest difference of logits."""
-    net = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
+    model_class = getattr(transformers, json.loads((folder / "config.json").read_text())["architectures"][0])
+    net = model_class.from_pretrained(folder, attn_implementation="eager", experts_implementation="eager",
+                                      dtype=torch.float32).eval()
     with torch.no_grad():
         logits = net(golden["ids"].long()[None], use_cache=False).logits[0].float()
     return (logits - golden["logits"]).abs().max().item()

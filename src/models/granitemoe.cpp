@@ -1,0 +1,92 @@
+// Granite-MoE: Llama's attention with four multipliers, a mixture in every layer.
+// Source: Granite 3.0 Language Models (2024), section 3.
+#include <cmath>
+
+#include "blocks/attention.h"
+#include "blocks/rope_config.h"
+#include "models/mixture.h"
+
+namespace godwit {
+namespace {
+
+void from_hf(const HfConfig& hf, Config& c) {
+  usual_from_hf(hf, c);
+  rope_from_hf(hf, c);
+  experts_from_hf(hf, c);
+  c.set("attention.scale", hf.real("attention_multiplier"));
+  c.set("residual_scale", hf.real("residual_multiplier"));
+  c.set("embedding_scale", hf.real("embedding_multiplier"));
+  c.set("logit_scale", hf.real("logits_scaling"));
+}
+
+void to_hf(const Config& c, Json& hf) {
+  usual_to_hf(c, hf);
+  experts_to_hf(c, hf, "num_local_experts");
+  hf["architectures"] = Json::array({"GraniteMoeForCausalLM"});
+  hf["model_type"] = "granitemoe";
+  hf["intermediate_size"] = c.integer("expert_feed_forward_length", c.integer("feed_forward_length"));
+  const double natural = 1.0 / std::sqrt(static_cast<double>(dimensions(c).head_dim)),
+               scale = c.real("attention.scale", 0.0);
+  hf["attention_multiplier"] = scale != 0.0 ? scale : natural;
+  hf["residual_multiplier"] = c.real("residual_scale", 1.0);
+  hf["embedding_multiplier"] = c.real("embedding_scale", 1.0);
+  hf["logits_scaling"] = c.real("logit_scale", 1.0);
+  hf["rope_parameters"] = rope_to_hf(c);
+}
+
+Model build(const Config& c, Weights& w) {
+  const Dimensions d = dimensions(c);
+  Model model(c, w,
+              {.embedding_scale = positive_float(c, "embedding_scale", 1.0),
+               .norm_eps = d.eps,
+               .logit_scale = 1.0f / positive_float(c, "logit_scale", 1.0)});
+  const bool biased = c.boolean("attention.bias", false);
+  const AttentionSpec attention{.d_model = d.d_model,
+                                .n_heads = d.n_heads,
+                                .n_kv_heads = d.n_kv_heads,
+                                .head_dim = d.head_dim,
+                                .rope = rope_from(c, d.head_dim, /*interleaved=*/true),
+                                .scale = static_cast<float>(c.real("attention.scale", 0.0)),
+                                .biased = biased,
+                                .output_biased = biased};
+  const MoeSpec moe = moe_from(c, d.d_model, d.d_ff, {.score = RouterScore::kNone});
+  const float residual = positive_float(c, "residual_scale", 1.0);
+  for (int64_t i = 0; i < d.n_layers; ++i) {
+    const Scope s = w.block(i);
+    model.add(pre_norm(s, d.d_model, d.eps, std::make_unique<Attention>(s, attention), std::make_unique<Moe>(s, moe),
+                       "ffn_norm", residual));
+  }
+  return model;
+}
+
+TensorNames names() {
+  std::vector<TensorName> experts = expert_names("block_sparse_moe", "", "", "");
+  experts[0].hf_forms = {{.name = "block_sparse_moe.input_linear.weight", .pick = Pick::kFirst},
+                         {.name = "block_sparse_moe.experts.gate_up_proj", .pick = Pick::kFirst}};
+  experts[1].hf_forms = {{.name = "block_sparse_moe.input_linear.weight", .pick = Pick::kLast},
+                         {.name = "block_sparse_moe.experts.gate_up_proj", .pick = Pick::kLast}};
+  experts[2].hf_forms = {{.name = "block_sparse_moe.output_linear.weight"},
+                         {.name = "block_sparse_moe.experts.down_proj"}};
+  experts[3].hf_forms = {{.name = "block_sparse_moe.router.layer.weight"}, {.name = "block_sparse_moe.router.weight"}};
+  return mixture_names(experts, {{"attn_q", "self_attn.q_proj", Transform::kRopePairs, "attention.head_count"},
+                                 {"attn_k", "self_attn.k_proj", Transform::kRopePairs, "attention.head_count_kv"}});
+}
+
+const Architecture granitemoe{
+    .name = "granitemoe",
+    .hf_classes = {{"GraniteMoeForCausalLM", "granitemoe", R"({"vocab_size":32000,"hidden_size":4096,
+        "intermediate_size":11008,"num_hidden_layers":32,"num_attention_heads":32,"max_position_embeddings":2048,
+        "rms_norm_eps":1e-6,"rope_theta":10000.0,"mlp_bias":false,"num_local_experts":8,"num_experts_per_tok":2,
+        "embedding_multiplier":1.0,"logits_scaling":1.0,"residual_multiplier":1.0,"attention_multiplier":1.0})"}},
+    .names = names(),
+    .from_hf = from_hf,
+    .to_hf = to_hf,
+    .tiny = R"({"architectures":["GraniteMoeForCausalLM"],"vocab_size":103,"hidden_size":64,"intermediate_size":32,
+        "num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"num_local_experts":8,
+        "num_experts_per_tok":2,"attention_multiplier":0.2,"residual_multiplier":0.5,"embedding_multiplier":3.0,
+        "logits_scaling":2.0,"max_position_embeddings":2048})",
+    .build = build};
+const Registered registered{granitemoe};
+
+}  // namespace
+}  // namespace godwit
