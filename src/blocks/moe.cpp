@@ -30,7 +30,7 @@ Tensor Moe::forward(Context& cx, Tensor x, const StepInput& in) const {
   const Tensor logits = linear(cx, x, router_);
   const Routing routing = route(cx, logits, selection_bias_, spec_.router);
   if (routing.invalid >= 0)
-    fail(ErrorKind::kFailed, "{}: the router's logits of token {} of this step are not finite", router_name_,
+    fail(ErrorKind::kFailed, "{}: the router's logits or weights of token {} of this step are not finite", router_name_,
          routing.invalid);
   return with_shared(cx, x, godwit::experts(cx, x, routing, experts_, spec_.activation), in);
 }

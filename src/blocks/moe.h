@@ -24,7 +24,7 @@ struct MoeSpec {
 class Moe final : public Block {
  public:
   Moe(const Scope& scope, const MoeSpec& spec);
-  /// Throws Error (kFailed) naming the router when a logit is not finite.
+  /// Throws Error (kFailed) naming the router when a logit or a weight is not finite.
   Tensor forward(Context& cx, Tensor x, const StepInput& in) const override;
   std::string kind() const override;
   int64_t idle_parameters() const override;

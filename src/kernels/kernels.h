@@ -205,9 +205,9 @@ enum class GroupScore : uint8_t { kBest, kTwoBest };
 /// Chooses top_k of n_experts for each token: those with the largest score (+ bias), in the groups_used best of
 /// n_groups equal groups; ties go to the lowest number. weight = score (without bias), divided by the sum of the chosen
 /// ones + epsilon where `normalise`, times `scale`. Experts of a token are given in ascending order, in which every sum
-/// runs; softmax: exp(z - max) / sum, the sum over all experts ascending. A logit that is not finite: its token gets
-/// experts 0.. with weight 0, and *invalid the lowest such token. Source: Shazeer et al. 2017; DeepSeek-V2 (2024),
-/// section 2.2.2; DeepSeek-V3 (2024), section 2.1.2.
+/// runs; softmax: exp(z - max) / sum, the sum over all experts ascending. A logit or a weight that is not finite: its
+/// token gets experts 0.. with weight 0, and *invalid the lowest such token. Source: Shazeer et al. 2017; DeepSeek-V2
+/// (2024), section 2.2.2; DeepSeek-V3 (2024), section 2.1.2.
 struct RouteArgs {
   int32_t* experts;   // [tokens][top_k]
   float* weights;     // [tokens][top_k]

@@ -66,17 +66,22 @@ void close_groups(const RouteArgs& a, const float* values, bool* open) {
   for (int64_t i = 0; i < a.n_experts; ++i) open[i] = used[i / size];
 }
 
+void mark_invalid(const RouteArgs& a, int64_t token) { a.experts[token * a.top_k] = -1; }
+
+// Experts that exist, with weight 0.
+void give_nothing(const RouteArgs& a, int64_t token) {
+  *a.invalid = token;
+  for (int64_t j = 0; j < a.top_k; ++j) {
+    a.experts[token * a.top_k + j] = static_cast<int32_t>(j);
+    a.weights[token * a.top_k + j] = 0.0f;
+  }
+}
+
 void route_token(const RouteArgs& a, int64_t token) {
   const float* z = a.z + token * a.n_experts;
   int32_t* experts = a.experts + token * a.top_k;
   float* weights = a.weights + token * a.top_k;
-  if (!all_finite(z, a.n_experts)) {
-    for (int64_t j = 0; j < a.top_k; ++j) {
-      experts[j] = static_cast<int32_t>(j);
-      weights[j] = 0.0f;
-    }
-    return;
-  }
+  if (!all_finite(z, a.n_experts)) return mark_invalid(a, token);
   float scores[kMaxExperts], biased[kMaxExperts] = {};
   if (a.score == RouterScore::kSoftmax) {
     softmax(z, a.n_experts, scores);
@@ -103,6 +108,7 @@ void route_token(const RouteArgs& a, int64_t token) {
     sum += a.epsilon;
   }
   for (int64_t j = 0; j < a.top_k; ++j) weights[j] = (a.normalise ? weights[j] / sum : weights[j]) * a.scale;
+  if (!all_finite(weights, a.top_k)) mark_invalid(a, token);  // all scores vanished
 }
 
 void route(const RouteArgs& a, Launch& launch) {
@@ -113,7 +119,7 @@ void route(const RouteArgs& a, Launch& launch) {
   });
   *a.invalid = -1;
   for (int64_t token = a.tokens - 1; token >= 0; --token)
-    if (!all_finite(a.z + token * a.n_experts, a.n_experts)) *a.invalid = token;
+    if (a.experts[token * a.top_k] < 0) give_nothing(a, token);
 }
 
 // A counting sort.

@@ -2,6 +2,7 @@
 // Source: Granite 3.0 Language Models (2024), section 3.
 #include <cmath>
 
+#include "base/error.h"
 #include "blocks/attention.h"
 #include "blocks/rope_config.h"
 #include "models/mixture.h"
@@ -13,7 +14,9 @@ void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
   rope_from_hf(hf, c);
   experts_from_hf(hf, c);
-  c.set("attention.scale", hf.real("attention_multiplier"));
+  const double scale = hf.real("attention_multiplier");
+  if (!(scale > 0.0)) invalid("{}: key attention_multiplier: expected a positive number, got {}", hf.source, scale);
+  c.set("attention.scale", scale);
   c.set("residual_scale", hf.real("residual_multiplier"));
   c.set("embedding_scale", hf.real("embedding_multiplier"));
   c.set("logit_scale", hf.real("logits_scaling"));

@@ -48,8 +48,10 @@ Model build(const Config& c, Weights& w) {
 TensorNames names() {
   TensorName bias{.gguf = "exp_probs_b.bias", .hf = ""};
   bias.hf_forms = {{.name = "block_sparse_moe.e_score_correction_bias"}, {.name = "mlp.e_score_correction_bias"}};
-  return mixture_names(expert_names("block_sparse_moe", "w1", "w3", "w2"),
-                       {{"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"}, bias});
+  TensorNames names = mixture_names(expert_names("block_sparse_moe", "w1", "w3", "w2"),
+                                    {{"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"}, bias});
+  names.prediction_layers = true;
+  return names;
 }
 
 const Architecture minimax_m2{

@@ -21,7 +21,7 @@ struct Routing {
   int64_t tokens = 0, top_k = 0, n_experts = 0;
   const int32_t* experts = nullptr;  // [tokens][top_k], ascending
   const float* weights = nullptr;    // [tokens][top_k]
-  int64_t invalid = -1;              // the first token whose logits are not finite; -1: none
+  int64_t invalid = -1;              // the first token whose logits or weights are not finite; -1: none
 };
 
 /// logits [tokens, n_experts], bias [n_experts] or empty. In a dry pass nothing is chosen.

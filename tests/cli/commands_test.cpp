@@ -227,7 +227,8 @@ TEST_F(Commands, BenchCountsExperts) {
   const std::string line = "bench " + model + " --prompt 16 --generate 8 --batch 1,4 --repeat 1 -q";
   const Result r = run(line + " --json");
   ASSERT_EQ(r.code, 0) << r.err;
-  for (const auto& result : nlohmann::json::parse(r.out)["results"]) {
+  const auto told = nlohmann::json::parse(r.out);
+  for (const auto& result : told["results"]) {
     const auto& e = result["experts"];
     EXPECT_EQ(e["all"], 8);
     EXPECT_EQ(e["used"], 2);

@@ -127,8 +127,11 @@ TEST_F(RefusedConfigJson, LatentAttention) {
 TEST_F(RefusedConfigJson, KeysOfOneFamily) {
   for (const char* name : {"Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM"}) {
     const Architecture& a = architecture_of(name);
-    for (const Json& list : {Json{"1"}, Json{-1}, Json{1.5}, Json{true}, Json{UINT64_MAX}, Json{Json::array()}})
+    for (const Json& item : {Json("1"), Json(-1), Json(1.5), Json(true), Json(UINT64_MAX), Json::array()}) {
+      Json list = Json::array();
+      list.push_back(item);
       expect(a, "mlp_only_layers", list, "mlp_only_layers");
+    }
     expect(a, "mlp_only_layers", "1", "mlp_only_layers");
     for (const Json& step : {Json(0), Json(-1), Json("1"), Json(1.5)})
       expect(a, "decoder_sparse_step", step, "decoder_sparse_step");
