@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kUsualPattern = 6;  // five local layers, one global
 
 void from_hf(const HfConfig& hf, Config& c) {
-  usual_from_hf(hf, c);
+  usual_from_hf(hf, c, /*silu=*/false);
   c.set("attention.scale", 1.0 / std::sqrt(hf.real("query_pre_attn_scalar")));
   if (hf.has("final_logit_softcapping")) c.set("final_logit_softcapping", hf.real("final_logit_softcapping"));
   windows_from_hf(hf, c);

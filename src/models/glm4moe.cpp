@@ -68,7 +68,7 @@ const Architecture glm4moe{
         "intermediate_size":10944,"num_hidden_layers":46,"num_attention_heads":96,"num_key_value_heads":8,
         "max_position_embeddings":131072,"rms_norm_eps":1e-5,"rope_theta":10000.0,"partial_rotary_factor":0.5,
         "mlp_bias":false,"moe_intermediate_size":1408,"num_experts_per_tok":8,"n_shared_experts":1,
-        "n_routed_experts":128,"routed_scaling_factor":1.0,"n_group":1,"topk_group":1,"first_k_dense_replace":1,
+        "default_experts":128,"routed_scaling_factor":1.0,"n_group":1,"topk_group":1,"first_k_dense_replace":1,
         "norm_topk_prob":true})"}},
     .names = names(),
     .from_hf = from_hf,

@@ -13,6 +13,9 @@ void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
   rope_from_hf(hf, c);
   windows_from_hf(hf, c);
+  // Only the class's own dictionary has it false.
+  if (c.text("rope.scaling.type", "none") == "yarn" && !c.has("rope.scaling.yarn_truncate"))
+    c.set("rope.scaling.yarn_truncate", true);
   experts_from_hf(hf, c);
   c.set("swiglu_limit", hf.real("swiglu_limit"));
   c.set("swiglu_alpha", hf.real("swiglu_alpha"));
@@ -88,7 +91,7 @@ const Architecture gpt_oss{
         "max_position_embeddings":131072,"rms_norm_eps":1e-5,"rope_theta":150000.0,"rope_parameters":{
         "rope_type":"yarn","factor":32.0,"beta_fast":32.0,"beta_slow":1.0,"truncate":false,
         "original_max_position_embeddings":4096,"rope_theta":150000.0},"sliding_window":128,"attention_bias":true,
-        "mlp_bias":false,"num_experts_per_tok":4,"num_local_experts":128,"swiglu_limit":7.0,"swiglu_alpha":1.702})"}},
+        "mlp_bias":false,"num_experts_per_tok":4,"default_experts":128,"swiglu_limit":7.0,"swiglu_alpha":1.702})"}},
     .names = names(),
     .from_hf = from_hf,
     .to_hf = to_hf,

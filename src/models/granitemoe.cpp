@@ -79,7 +79,7 @@ const Architecture granitemoe{
     .name = "granitemoe",
     .hf_classes = {{"GraniteMoeForCausalLM", "granitemoe", R"({"vocab_size":32000,"hidden_size":4096,
         "intermediate_size":11008,"num_hidden_layers":32,"num_attention_heads":32,"max_position_embeddings":2048,
-        "rms_norm_eps":1e-6,"rope_theta":10000.0,"mlp_bias":false,"num_local_experts":8,"num_experts_per_tok":2,
+        "rms_norm_eps":1e-6,"rope_theta":10000.0,"mlp_bias":false,"default_experts":8,"num_experts_per_tok":2,
         "embedding_multiplier":1.0,"logits_scaling":1.0,"residual_multiplier":1.0,"attention_multiplier":1.0})"}},
     .names = names(),
     .from_hf = from_hf,

@@ -30,6 +30,17 @@ Config expanded(const Config& c) {
   return plain;
 }
 
+// mscale_all_dim without mscale: not in cos and sin, but still in the scale of scores, also of linear ropes.
+void scale_from_hf(const HfConfig& hf, Config& c) {
+  const std::string type = c.text("rope.scaling.type", "none");
+  if (type == "none" || c.has("rope.scaling.yarn_log_multiplier")) return;
+  const HfConfig rope(hf.json[hf.has("rope_scaling") ? "rope_scaling" : "rope_parameters"], hf.source);
+  if (!rope.has("mscale_all_dim")) return;
+  if (type == "yarn" && !c.has("rope.scaling.attention_factor"))
+    c.set("rope.scaling.attention_factor", yarn_scale(c.real("rope.scaling.factor"), 1.0));
+  c.set("rope.scaling.yarn_log_multiplier", 0.1 * rope.real("mscale_all_dim"));
+}
+
 }  // namespace
 
 Dimensions latent_dimensions(const Config& c) { return dimensions(expanded(c)); }
@@ -75,14 +86,7 @@ void latent_from_hf(const HfConfig& hf, Config& c) {
   rope_from_hf(hf, c);
   c.set("rope.dimension_count", p);
   if (!hf.boolean("rope_interleave", true)) c.set("rope.interleaved", false);
-  if (c.has("rope.scaling.yarn_log_multiplier") || c.text("rope.scaling.type", "none") != "yarn") {
-  } else if (const Json& rope = hf.has("rope_parameters") ? hf.json["rope_parameters"] : hf.json["rope_scaling"];
-             rope.is_object() && HfConfig(rope, hf.source).has("mscale_all_dim")) {
-    // Without mscale it is not in cos and sin, but still in the scale of scores.
-    if (!c.has("rope.scaling.attention_factor"))
-      c.set("rope.scaling.attention_factor", yarn_scale(c.real("rope.scaling.factor"), 1.0));
-    c.set("rope.scaling.yarn_log_multiplier", 0.1 * HfConfig(rope, hf.source).real("mscale_all_dim"));
-  }
+  scale_from_hf(hf, c);
   if (hf.has("q_lora_rank")) c.set("attention.q_lora_rank", hf.integer("q_lora_rank"));
   c.set("attention.kv_lora_rank", r);
   c.set("attention.head_count_kv", int64_t{1});

@@ -59,7 +59,7 @@ const Architecture minimax_m2{
     .hf_classes = {{"MiniMaxM2ForCausalLM", "minimax_m2", R"({"vocab_size":200064,"hidden_size":3072,
         "intermediate_size":1536,"num_hidden_layers":62,"num_attention_heads":48,"num_key_value_heads":8,"head_dim":128,
         "max_position_embeddings":196608,"rms_norm_eps":1e-6,"rope_theta":5e6,"attention_bias":false,"mlp_bias":false,
-        "num_experts_per_tok":8,"num_local_experts":256})"}},
+        "num_experts_per_tok":8,"default_experts":256})"}},
     .names = names(),
     .from_hf = from_hf,
     .to_hf = to_hf,

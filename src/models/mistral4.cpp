@@ -59,7 +59,7 @@ const Architecture mistral4{
     .name = "mistral4",
     .hf_classes = {{"Mistral4ForCausalLM", "mistral4", R"({"vocab_size":131072,"hidden_size":4096,
         "intermediate_size":12288,"moe_intermediate_size":2048,"num_hidden_layers":36,"num_attention_heads":32,
-        "n_shared_experts":1,"n_routed_experts":128,"routed_scaling_factor":1.0,"kv_lora_rank":256,"q_lora_rank":1024,
+        "n_shared_experts":1,"default_experts":128,"routed_scaling_factor":1.0,"kv_lora_rank":256,"q_lora_rank":1024,
         "qk_rope_head_dim":64,"v_head_dim":128,"qk_nope_head_dim":64,"n_group":1,"topk_group":1,
         "num_experts_per_tok":4,"first_k_dense_replace":0,"norm_topk_prob":true,"max_position_embeddings":1048576,
         "rms_norm_eps":1e-6,"rope_theta":10000.0,"rope_interleave":true,"attention_bias":false,"mlp_bias":false,

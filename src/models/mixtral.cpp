@@ -48,7 +48,7 @@ const Architecture mixtral{
     .hf_classes = {{"MixtralForCausalLM", "mixtral", R"({"vocab_size":32000,"hidden_size":4096,
         "intermediate_size":14336,"num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":8,
         "max_position_embeddings":131072,"rms_norm_eps":1e-5,"rope_theta":1e6,"sliding_window":null,
-        "num_experts_per_tok":2,"num_local_experts":8,"attention_bias":false,"mlp_bias":false})"}},
+        "num_experts_per_tok":2,"default_experts":8,"attention_bias":false,"mlp_bias":false})"}},
     .names = mixture_names(expert_names("block_sparse_moe", "w1", "w3", "w2"),
                            {{"attn_q", "self_attn.q_proj", Transform::kRopePairs, "attention.head_count"},
                             {"attn_k", "self_attn.k_proj", Transform::kRopePairs, "attention.head_count_kv"}}),

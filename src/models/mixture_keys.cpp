@@ -16,7 +16,7 @@ int64_t first_integer(const HfConfig& hf, std::initializer_list<const char*> key
 }  // namespace
 
 void experts_from_hf(const HfConfig& hf, Config& c) {
-  c.set("expert_count", first_integer(hf, {"num_local_experts", "num_experts", "n_routed_experts"}));
+  c.set("expert_count", first_integer(hf, {"num_local_experts", "num_experts", "n_routed_experts", "default_experts"}));
   c.set("expert_used_count", hf.integer("num_experts_per_tok"));
   c.set("expert_feed_forward_length", first_integer(hf, {"moe_intermediate_size", "intermediate_size"}));
   c.set("expert_weights_norm", hf.boolean("norm_topk_prob", false));

@@ -51,7 +51,7 @@ const Architecture olmoe{
     .name = "olmoe",
     .hf_classes = {{"OlmoeForCausalLM", "olmoe", R"({"vocab_size":50304,"hidden_size":2048,"intermediate_size":2048,
         "num_hidden_layers":16,"num_attention_heads":16,"max_position_embeddings":4096,"rms_norm_eps":1e-5,
-        "rope_theta":10000.0,"mlp_bias":false,"num_experts_per_tok":8,"num_experts":64,"norm_topk_prob":false})"}},
+        "rope_theta":10000.0,"mlp_bias":false,"num_experts_per_tok":8,"default_experts":64,"norm_topk_prob":false})"}},
     .names = mixture_names(expert_names("mlp", "gate_proj", "up_proj", "down_proj"),
                            {{"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"}}),
     .from_hf = from_hf,

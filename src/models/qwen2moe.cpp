@@ -76,7 +76,7 @@ const Architecture qwen2moe{
         "intermediate_size":5632,"num_hidden_layers":24,"num_attention_heads":16,"num_key_value_heads":16,
         "max_position_embeddings":32768,"rms_norm_eps":1e-6,"rope_theta":10000.0,"attention_bias":false,
         "mlp_bias":false,"sliding_window":4096,"max_window_layers":28,"decoder_sparse_step":1,
-        "moe_intermediate_size":1408,"shared_expert_intermediate_size":5632,"num_experts_per_tok":4,"num_experts":60,
+        "moe_intermediate_size":1408,"shared_expert_intermediate_size":5632,"num_experts_per_tok":4,"default_experts":60,
         "norm_topk_prob":false,"mlp_only_layers":[],"qkv_bias":true})"}},
     .names = names(),
     .from_hf = from_hf,

@@ -57,7 +57,7 @@ const Architecture qwen3moe{
     .hf_classes = {{"Qwen3MoeForCausalLM", "qwen3_moe", R"({"vocab_size":151936,"hidden_size":2048,
         "intermediate_size":6144,"num_hidden_layers":24,"num_attention_heads":32,"num_key_value_heads":4,
         "max_position_embeddings":32768,"rms_norm_eps":1e-6,"rope_theta":10000.0,"mlp_bias":false,
-        "decoder_sparse_step":1,"moe_intermediate_size":768,"num_experts_per_tok":8,"norm_topk_prob":false,
+        "decoder_sparse_step":1,"moe_intermediate_size":768,"default_experts":128,"num_experts_per_tok":8,"norm_topk_prob":false,
         "mlp_only_layers":[]})"}},
     .names = mixture_names(expert_names("mlp", "gate_proj", "up_proj", "down_proj"),
                            {{"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"}}),

@@ -74,8 +74,11 @@ void yarn_from(const Json& rope, const std::string& source, int64_t original, Co
   c.set("rope.scaling.factor", as_stored(number(rope, "factor", source, ratio)));
   c.set("rope.scaling.yarn_beta_fast", as_stored(number(rope, "beta_fast", source, 32.0)));
   c.set("rope.scaling.yarn_beta_slow", as_stored(number(rope, "beta_slow", source, 1.0)));
-  if (present(rope, "truncate"))
-    c.set("rope.scaling.yarn_truncate", rope["truncate"].is_boolean() && rope["truncate"].get<bool>());
+  if (present(rope, "truncate")) {
+    if (!rope["truncate"].is_boolean())
+      invalid("{}: rope parameters: truncate: expected true or false, got {}", source, rope["truncate"].type_name());
+    c.set("rope.scaling.yarn_truncate", rope["truncate"].get<bool>());
+  }
   if (present(rope, "attention_factor"))
     c.set("rope.scaling.attention_factor", number(rope, "attention_factor", source));
   if (number(rope, "mscale", source, 0.0) != 0.0 && number(rope, "mscale_all_dim", source, 0.0) != 0.0) {
@@ -92,8 +95,9 @@ void rope_from_dictionary(const Json& rope, double theta, const std::string& sou
   c.set("rope.freq_base", base);
   c.set("rope.dimension_count", static_cast<int64_t>(static_cast<double>(c.integer("attention.key_length")) * partial));
   const char* type_key = present(rope, "rope_type") ? "rope_type" : "type";
-  const std::string type =
-      present(rope, type_key) && rope[type_key].is_string() ? rope[type_key].get<std::string>() : "default";
+  if (present(rope, type_key) && !rope[type_key].is_string())
+    invalid("{}: rope parameters: {}: expected a string, got {}", source, type_key, rope[type_key].type_name());
+  const std::string type = present(rope, type_key) ? rope[type_key].get<std::string>() : "default";
   if (type == "default") return;
   const auto original = static_cast<int64_t>(
       number(rope, "original_max_position_embeddings", source, static_cast<double>(c.integer("context_length"))));

@@ -44,7 +44,10 @@ TensorNames usual_names(const std::vector<TensorName>& extra) {
   return names;
 }
 
-void usual_from_hf(const HfConfig& hf, Config& c) {
+void usual_from_hf(const HfConfig& hf, Config& c, bool silu) {
+  const std::string activation = silu ? hf.text("hidden_act", "silu") : "silu";
+  if (activation != "silu" && activation != "swish")
+    invalid("{}: key hidden_act: expected silu, got {}", hf.source, quoted(activation));
   for (const Key& key : kIntegers) c.set(key.gguf, hf.integer(key.hf));
   for (const Key& key : kReals) c.set(key.gguf, hf.real(key.hf));
   const int64_t heads = hf.integer("num_attention_heads");

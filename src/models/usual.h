@@ -13,7 +13,8 @@ namespace godwit {
 TensorNames usual_names(const std::vector<TensorName>& extra = {});
 
 /// The keys that every class has: sizes, norms' epsilon, vocabulary, tied embeddings, biases. Both ways.
-void usual_from_hf(const HfConfig& hf, Config& config);
+/// Throws Error (kInvalid) unless hidden_act is SiLU or absent, where the blocks know no other.
+void usual_from_hf(const HfConfig& hf, Config& config, bool silu = true);
 void usual_to_hf(const Config& config, Json& hf);
 
 /// Rotary base and scaling: rope_parameters (version 5) or rope_theta and rope_scaling (version 4) to rope.* keys.

@@ -124,6 +124,18 @@ TEST_F(RefusedConfigJson, LatentAttention) {
   expect(architecture_of("Mistral4ForCausalLM"), "rope_parameters", rope, "llama_4_scaling_beta");
 }
 
+TEST_F(RefusedConfigJson, WhatWouldBeReadAsSomethingElse) {
+  for (const char* name : {"MixtralForCausalLM", "DeepseekV3ForCausalLM"})
+    expect(architecture_of(name), "hidden_act", "gelu", "hidden_act");
+  const Architecture& oss = architecture_of("GptOssForCausalLM");
+  const Json yarn{{"rope_type", "yarn"}, {"rope_theta", 1e4}, {"factor", 4.0}};
+  for (const auto& [key, value] : {std::pair<const char*, Json>{"rope_type", 3}, {"truncate", "no"}}) {
+    Json rope = yarn;
+    rope[key] = value;
+    expect(oss, "rope_parameters", rope, key);
+  }
+}
+
 TEST_F(RefusedConfigJson, KeysOfOneFamily) {
   for (const char* name : {"Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM"}) {
     const Architecture& a = architecture_of(name);
