@@ -10,9 +10,6 @@
 namespace godwit {
 namespace {
 
-// The mean scale of YaRN, equation 22 of Peng et al. 2023.
-double yarn_scale(double factor, double mscale) { return factor > 1.0 ? 0.1 * mscale * std::log(factor) + 1.0 : 1.0; }
-
 struct Yarn {
   double factor, original;
 };
@@ -65,6 +62,8 @@ std::vector<float> rounded(const std::vector<double>& inv, const std::vector<dou
 }
 
 }  // namespace
+
+double yarn_scale(double factor, double mscale) { return factor > 1.0 ? 0.1 * mscale * std::log(factor) + 1.0 : 1.0; }
 
 RopeSpec rope_from(const Config& c, int64_t head_dim, bool interleaved, bool scaled, const std::string& base_key,
                    double default_base) {

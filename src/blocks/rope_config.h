@@ -14,4 +14,7 @@ namespace godwit {
 RopeSpec rope_from(const Config& config, int64_t head_dim, bool interleaved, bool scaled = true,
                    const std::string& base_key = "rope.freq_base", double default_base = 10000.0);
 
+/// The mean scale of YaRN, equation 22 of Peng et al. 2023.
+double yarn_scale(double factor, double mscale);
+
 }  // namespace godwit

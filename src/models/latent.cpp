@@ -7,8 +7,6 @@
 namespace godwit {
 namespace {
 
-double yarn_scale(double factor, double mscale) { return factor > 1.0 ? 0.1 * mscale * std::log(factor) + 1.0 : 1.0; }
-
 // The lengths of heads as an expanded model has them.
 struct HeadLengths {
   int64_t key, value;

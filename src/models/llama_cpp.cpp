@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "blocks/rope_config.h"
 #include "models/usual.h"
 
 namespace godwit {
 namespace {
-
-double yarn_scale(double factor, double mscale) { return factor > 1.0 ? 0.1 * mscale * std::log(factor) + 1.0 : 1.0; }
 
 bool has_latents(const Config& c) { return c.has("attention.kv_lora_rank"); }
 
