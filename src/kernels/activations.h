@@ -36,6 +36,8 @@ V activate(Activation activation, V x) {
       return gelu_tanh(x);
     case Activation::kRelu2:
       return relu2(x);
+    case Activation::kIdentity:
+      return x;
     default:
       return silu(x);
   }

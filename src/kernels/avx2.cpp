@@ -9,6 +9,7 @@ void use_avx2(Kernels& kernels) {
   avx2::add_float_products(kernels);
   avx2::add_elementwise(kernels);
   avx2::add_attention(kernels);
+  avx2::add_recurrences(kernels);
   avx2::add_probes(kernels);
 }
 

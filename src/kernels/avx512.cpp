@@ -9,6 +9,7 @@ void use_avx512(Kernels& kernels) {
   avx512::add_float_products(kernels);
   avx512::add_elementwise(kernels);
   avx512::add_attention(kernels);
+  avx512::add_recurrences(kernels);
   avx512::add_probes(kernels);
 }
 

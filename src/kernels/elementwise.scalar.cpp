@@ -11,6 +11,7 @@ namespace {
 
 void rms_norm_row(const RmsNormArgs& a, int64_t row) {
   const float* x = a.x + row * a.width;
+  const float* gains = a.gain + row % a.gain_rows * a.width;
   float* y = a.y + row * a.width;
   float lanes[kLanes] = {};
   const int64_t padded = (a.width + kLanes - 1) / kLanes * kLanes;
@@ -21,7 +22,7 @@ void rms_norm_row(const RmsNormArgs& a, int64_t row) {
   const float mean = tree_sum(lanes) / static_cast<float>(a.width);
   const float factor = 1.0f / sqrt(mean + a.eps);
   for (int64_t i = 0; i < a.width; ++i) {
-    const float gain = a.gain_plus_one ? 1.0f + a.gain[i] : a.gain[i];
+    const float gain = a.gain_plus_one ? 1.0f + gains[i] : gains[i];
     y[i] = x[i] * factor * gain;
   }
 }

@@ -39,14 +39,14 @@ float sum_of_squares(const float* x, int64_t width) {
 void rms_norm(const RmsNormArgs& a, Launch& launch) {
   over_rows(a.rows, a.width, launch, [&](int64_t first, int64_t end) {
     for (int64_t row = first; row < end; ++row) {
-      const float* x = a.x + row * a.width;
+      const float *x = a.x + row * a.width, *gain = a.gain + row % a.gain_rows * a.width;
       const float mean = sum_of_squares(x, a.width) / static_cast<float>(a.width);
       const Vec factor = set1(1.0f / sqrt(mean + a.eps));
       if (a.gain_plus_one) {
         const Vec one = set1(1.0f);
-        map(a.y + row * a.width, 0, a.width, [&](auto at) { return at(x) * factor * (one + at(a.gain)); });
+        map(a.y + row * a.width, 0, a.width, [&](auto at) { return at(x) * factor * (one + at(gain)); });
       } else {
-        map(a.y + row * a.width, 0, a.width, [&](auto at) { return at(x) * factor * at(a.gain); });
+        map(a.y + row * a.width, 0, a.width, [&](auto at) { return at(x) * factor * at(gain); });
       }
     }
   });

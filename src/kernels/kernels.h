@@ -93,15 +93,16 @@ struct EmbedArgs {
 // ---------------------------------------------------------------- norms, rotary, element-wise
 
 /// y = x / sqrt(mean(x^2) + eps) * gain, row by row; with `gain_plus_one` the factor is (1 + gain), rounded first
-/// (Gemma). The sum of squares is in 16 lanes and the tree. n = x * (1 / sqrt(mean + eps)), then n * gain. y == x is
-/// not allowed. Source: Zhang and Sennrich 2019, equation 4.
+/// (Gemma). With gain_rows > 1, row r takes gain r % gain_rows. The sum of squares is in 16 lanes and the tree. n = x *
+/// (1 / sqrt(mean + eps)), then n * gain. y == x is not allowed. Source: Zhang and Sennrich 2019, equation 4.
 struct RmsNormArgs {
   float* y;           // [rows][width]
   const float* x;     // [rows][width]
-  const float* gain;  // [width]
+  const float* gain;  // [gain_rows][width]
   int64_t rows, width;
   float eps;
   bool gain_plus_one;
+  int64_t gain_rows = 1;
 };
 
 /// cos and sin of every token's angles: angle = f32(position * inv_freq), the sine and cosine of that f32 in double,
@@ -125,8 +126,8 @@ struct RopeArgs {
 };
 
 /// silu(x) = x / (1 + exp(-x)); gelu_tanh(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); relu2(x) =
-/// max(0, x)^2 (So et al. 2021). swiglu_clamped (gpt-oss) always has a gate: see activations.h.
-enum class Activation : uint8_t { kSilu, kGeluTanh, kSwigluClamped, kRelu2 };
+/// max(0, x)^2 (So et al. 2021); identity(x) = x. swiglu_clamped (gpt-oss) always has a gate: see activations.h.
+enum class Activation : uint8_t { kSilu, kGeluTanh, kSwigluClamped, kRelu2, kIdentity };
 
 /// y = act(gate) * up, or act(gate) without `up`. swiglu_clamped, which needs `up`, in this order: g = min(gate,
 /// limit), u = clamp(up, -limit, limit), y = (g * (1 / (1 + exp(-(alpha * g))))) * (u + 1). NaN stays NaN. Source:
@@ -343,6 +344,119 @@ struct AttentionArgs {
   const float* sinks = nullptr;  // [n_heads] or null
 };
 
+// ---------------------------------------------------------------- recurrences
+
+/// The state of recurrences moves at edges: every so many tokens, counted from the sequence's first.
+inline constexpr int64_t kEdgeTokens = 32;
+static_assert(kPageTokens % kEdgeTokens == 0);
+/// The last edge at or before `position`.
+constexpr int64_t last_edge(int64_t position) { return position / kEdgeTokens * kEdgeTokens; }
+
+inline constexpr int64_t kMostTaps = 32;       // of a short convolution
+inline constexpr int64_t kMostDiagonal = 256;  // states of a channel of a selective scan
+
+/// Some tokens of one sequence, and what the short convolution remembers of it.
+struct ConvRow {
+  int32_t first, count;  // tokens [first, first + count) of the batch
+  int64_t past;          // absolute position of the first of them
+  float* tail;           // [taps - 1][channels]: inputs before the last edge
+  float* since;          // [kEdgeTokens][channels]: inputs since, that of position p at p % kEdgeTokens
+};
+
+/// Causal depthwise convolution: y[t][c] = sum over j of w[c][j] x[t - taps + 1 + j][c], from +0, ascending, zeros
+/// before the sequence's start; then + bias; then SiLU where asked. Afterwards tail and since are as of the last token.
+struct ShortConvArgs {
+  float* y;           // [tokens][channels]
+  const float* x;     // [tokens][x_step], channels of them
+  const float* w;     // [channels][taps]
+  const float* bias;  // [channels] or null
+  const ConvRow* rows;
+  int64_t n_rows, x_step, channels, taps;  // taps in [1, kMostTaps]
+  bool silu;
+};
+
+/// Some tokens of one sequence, and what a selective scan remembers of it. h are states [d_state][channels] as of
+/// now_at and of the last edge; rows since the edge, that of position p at p % kEdgeTokens, step it from now_at to
+/// past.
+struct ScanRow {
+  int32_t first, count;
+  int64_t past, now_at;
+  float *now, *edge;
+  float *dt_since, *x_since;  // [kEdgeTokens][channels]
+  float* b_since;             // [kEdgeTokens][d_state]
+};
+
+/// Mamba's selective scan, channel c: dt = softplus(dt_raw + dt_bias), u = dt x; for n ascending h[n] = fma(exp(dt
+/// a[n]), h[n], u b[n]) with a = -exp(a_log), y = fma(c[n], h[n], y) from +0; then y = fma(d, x, y). Source: Gu and Dao
+/// 2023, algorithm 2.
+struct SelectiveScanArgs {
+  float* y;              // [tokens][channels]
+  const float* x;        // [tokens][channels]
+  const float* dt;       // [tokens][channels], raw
+  const float* b;        // [tokens][b_step], d_state of them
+  const float* c;        // [tokens][c_step]
+  const float* a_log;    // [channels][d_state]
+  const float* d;        // [channels]
+  const float* dt_bias;  // [channels]
+  const ScanRow* rows;
+  int64_t n_rows, channels, d_state, b_step, c_step;  // d_state <= kMostDiagonal
+};
+
+/// As ScanRow, for the real-gated linear recurrence: h [width]; rows of a and of what is added.
+struct RgLruRow {
+  int32_t first, count;
+  int64_t past, now_at;
+  float *now, *edge;          // [width]
+  float *a_since, *in_since;  // [kEdgeTokens][width]
+};
+
+/// r = sigmoid(r_raw + r_bias), i = sigmoid(i_raw + i_bias), a = exp((-8 softplus(lambda)) r), m = sqrt(fma(-a, a, 1)),
+/// in = m (i x); at the sequence's first token a = 0 and m = 1; h = fma(a, h, in), y = h. Source: De et al. 2024
+/// (Griffin), section 2.4.
+struct RgLruArgs {
+  float* y;            // [tokens][width]
+  const float* x;      // [tokens][width]
+  const float* r_raw;  // [tokens][width]
+  const float* i_raw;
+  const float* r_bias;  // [width]
+  const float* i_bias;
+  const float* lambda;  // [width]
+  const RgLruRow* rows;
+  int64_t n_rows, width;
+};
+
+/// Some tokens of one sequence, and what a state-space dual layer remembers of it: the state at the last edge, and what
+/// came in since, that of position p at row p % kEdgeTokens.
+struct SsdRow {
+  int32_t first, count;
+  int64_t past;
+  float* state;     // [heads][d_state][head_dim]
+  float* x_since;   // [kEdgeTokens][heads * head_dim]
+  float* b_since;   // [kEdgeTokens][groups * d_state]
+  float* dt_since;  // [kEdgeTokens][heads]
+};
+
+/// Mamba-2 by chunk rows (docs/numerics.md, Recurrences). Head h, group h / (heads / groups); dt =
+/// clamp(softplus(dt_raw
+/// + dt_bias), dt_low, dt_high); cum_t = sum of dt a since the edge, ascending from +0, with a = -exp(a_log). For token
+/// t of a chunk: g_j = chain over n of c_t[n] b_j[n]; y = (chain over n of c_t[n] S[n][p]) exp(cum_t); for j <= t
+/// ascending y = fma((g_j dt_j) exp(cum_t - cum_j), x_j[p], y); y = fma(d, x_t[p], y). At an edge S = exp(cum_T) S,
+/// then for j ascending S = fma(b_j[n], (dt_j exp(cum_T - cum_j)) x_j[p], S). Source: Dao and Gu 2024, section 6.
+struct SsdArgs {
+  float* y;              // [tokens][heads * head_dim]
+  const float* x;        // [tokens][x_step], heads * head_dim of them
+  const float* b;        // [tokens][x_step], groups * d_state of them
+  const float* c;        // [tokens][x_step]
+  const float* dt;       // [tokens][dt_step], raw, heads of them
+  const float* a_log;    // [heads]
+  const float* d;        // [heads]
+  const float* dt_bias;  // [heads]
+  const SsdRow* rows;
+  int64_t n_rows, tokens, x_step, dt_step, heads, head_dim, d_state, groups;
+  float dt_low, dt_high;
+  float* g;  // scratch [tokens][groups][kEdgeTokens]
+};
+
 // ---------------------------------------------------------------- the machine's limits
 
 /// Work that only shows how fast the machine is. Each task repeats `rounds` times: read adds up its share of the bytes;
@@ -384,6 +498,10 @@ struct Kernels {
   void (*sigmoid)(const SigmoidArgs&, Launch&) = nullptr;
   void (*kv_store)(const KvStoreArgs&, Launch&) = nullptr;
   void (*attention)(const AttentionArgs&, Launch&) = nullptr;
+  void (*short_conv)(const ShortConvArgs&, Launch&) = nullptr;
+  void (*selective_scan)(const SelectiveScanArgs&, Launch&) = nullptr;
+  void (*rg_lru)(const RgLruArgs&, Launch&) = nullptr;
+  void (*ssd)(const SsdArgs&, Launch&) = nullptr;
   void (*probe_read)(const ProbeArgs&, Launch&) = nullptr;
   void (*probe_fma)(const ProbeArgs&, Launch&) = nullptr;       // 16 lanes of f32 an accumulator
   void (*probe_int8_dot)(const ProbeArgs&, Launch&) = nullptr;  // 64 products an accumulator; null: scalar

@@ -12,7 +12,8 @@ void add_elementwise(Kernels&);         // norms, rotary, activations, softmax
 void add_experts(Kernels&);             // experts, stacks of matrices, routing: for all levels
 void add_routing(Kernels&);
 void add_attention(Kernels&);  // kv_store, attention
-void add_probes(Kernels&);     // limits of the machine
+void add_recurrences(Kernels&);
+void add_probes(Kernels&);  // limits of the machine
 }  // namespace scalar
 
 namespace avx2 {
@@ -20,6 +21,8 @@ void add_quantized_products(Kernels&);
 void add_float_products(Kernels&);
 void add_elementwise(Kernels&);
 void add_attention(Kernels&);
+void add_recurrences(Kernels&);
+void add_state_space_dual(Kernels&);
 void add_probes(Kernels&);
 }  // namespace avx2
 
@@ -28,6 +31,8 @@ void add_quantized_products(Kernels&);
 void add_float_products(Kernels&);
 void add_elementwise(Kernels&);
 void add_attention(Kernels&);
+void add_recurrences(Kernels&);
+void add_state_space_dual(Kernels&);
 void add_probes(Kernels&);
 }  // namespace avx512
 

@@ -95,4 +95,20 @@ V gelu_tanh(V x) {
   return x / (splat<V>(1.0f) + exp(splat<V>(-0x1.988454p+0f) * cubic));  // -2 sqrt(2 / pi)
 }
 
+/// 1 / (1 + e^-x).
+template <class V>
+V sigmoid(V x) {
+  return splat<V>(1.0f) / (splat<V>(1.0f) + exp(-x));
+}
+
+/// log(1 + e^x), relative error within a few ulp; x itself above 20, as torch has it. log(1 + e) is taken as log(u) e /
+/// (u - 1) with u = 1 + e rounded, in which the rounding of u cancels. Source: Kahan, as in Goldberg 1991, theorem 4.
+template <class V>
+V softplus(V x) {
+  const V e = exp(x);
+  const V u = splat<V>(1.0f) + e;
+  const V y = select(less_equal(u, splat<V>(1.0f)), e, log(u) * (e / (u - splat<V>(1.0f))));
+  return select(less(splat<V>(20.0f), x), x, y);
+}
+
 }  // namespace godwit::GODWIT_LEVEL

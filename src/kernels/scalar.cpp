@@ -10,6 +10,7 @@ Kernels scalar_kernels() {
   scalar::add_elementwise(kernels);
   scalar::add_experts(kernels);
   scalar::add_attention(kernels);
+  scalar::add_recurrences(kernels);
   scalar::add_probes(kernels);
   return kernels;
 }

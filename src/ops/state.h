@@ -17,12 +17,6 @@ struct CacheTypes {
   DType v = DType::kF16;
 };
 
-/// The state of recurrences moves at edges: every so many tokens, counted from the sequence's first.
-inline constexpr int64_t kEdgeTokens = 32;
-static_assert(kPageTokens % kEdgeTokens == 0);
-/// The last edge at or before `position`.
-constexpr int64_t last_edge(int64_t position) { return position / kEdgeTokens * kEdgeTokens; }
-
 /// How a part is kept: per token in pages, or in the sequence's record (docs/numerics.md, Recurrences).
 enum class Keep : uint8_t {
   kPerToken,   // rows in pages of kPageTokens
