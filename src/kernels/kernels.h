@@ -436,12 +436,12 @@ struct SsdRow {
   float* dt_since;  // [kEdgeTokens][heads]
 };
 
-/// Mamba-2 by chunk rows (docs/numerics.md, Recurrences). Head h, group h / (heads / groups); dt =
-/// clamp(softplus(dt_raw
-/// + dt_bias), dt_low, dt_high); cum_t = sum of dt a since the edge, ascending from +0, with a = -exp(a_log). For token
-/// t of a chunk: g_j = chain over n of c_t[n] b_j[n]; y = (chain over n of c_t[n] S[n][p]) exp(cum_t); for j <= t
-/// ascending y = fma((g_j dt_j) exp(cum_t - cum_j), x_j[p], y); y = fma(d, x_t[p], y). At an edge S = exp(cum_T) S,
-/// then for j ascending S = fma(b_j[n], (dt_j exp(cum_T - cum_j)) x_j[p], S). Source: Dao and Gu 2024, section 6.
+/// Mamba-2 by chunk rows (docs/numerics.md, Recurrences). Head h, group h / (heads / groups); dt = softplus(dt_raw +
+/// dt_bias) or the nearer end of [dt_low, dt_high], NaN stays NaN; cum_t = sum of dt a since the edge, ascending from
+/// +0, with a = -exp(a_log). For token t of a chunk: g_j = chain over n of c_t[n] b_j[n]; y = (chain over n of c_t[n]
+/// S[n][p]) exp(cum_t); for j <= t ascending y = fma((g_j dt_j) exp(cum_t - cum_j), x_j[p], y); y = fma(d, x_t[p], y).
+/// At an edge S = exp(cum_T) S, then for j ascending S = fma(b_j[n], (dt_j exp(cum_T - cum_j)) x_j[p], S). Source: Dao
+/// and Gu 2024, section 6.
 struct SsdArgs {
   float* y;              // [tokens][heads * head_dim]
   const float* x;        // [tokens][x_step], heads * head_dim of them

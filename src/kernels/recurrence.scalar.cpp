@@ -127,7 +127,7 @@ SsdChunk gather(const SsdArgs& a, const SsdRow& row, int64_t head, const Chunk& 
     in.x[j] = (kept ? row.x_since + j * x_width : a.x + at * a.x_step) + head * a.head_dim;
     in.b[j] = (kept ? row.b_since + j * b_width : a.b + at * a.x_step) + group * a.d_state;
     in.dt[j] = kept ? row.dt_since[j * a.heads + head]
-                    : min(max(softplus(a.dt[at * a.dt_step + head] + a.dt_bias[head]), a.dt_low), a.dt_high);
+                    : min(a.dt_high, max(a.dt_low, softplus(a.dt[at * a.dt_step + head] + a.dt_bias[head])));
     in.cum[j] = cum = cum + in.dt[j] * slope;
   }
   return in;

@@ -54,7 +54,7 @@ void gather(const SsdArgs& a, const SsdRow& row, int64_t head, const Chunk& chun
   for (int64_t j = 0; j < kEdgeTokens; ++j)
     in.dt[j] = j >= chunk.from && j < chunk.to ? a.dt[(first + j) * a.dt_step + head] : 0.0f;
   for (int i = 0; i < kHalf; ++i)
-    store(in.dt + i * kLanes, min(max(softplus(load(in.dt + i * kLanes) + bias), low), high));
+    store(in.dt + i * kLanes, min(high, max(low, softplus(load(in.dt + i * kLanes) + bias))));
   const float slope = -exp(a.a_log[head]);
   float cum = 0.0f;
   for (int64_t j = 0; j < chunk.to; ++j) {
