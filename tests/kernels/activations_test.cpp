@@ -19,8 +19,8 @@ using test::Random;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-constexpr Activation kAll[] = {Activation::kSilu, Activation::kGeluTanh, Activation::kSwigluClamped,
-                               Activation::kRelu2};
+constexpr Activation kAll[] = {Activation::kSilu, Activation::kGeluTanh, Activation::kSwigluClamped, Activation::kRelu2,
+                               Activation::kIdentity};
 constexpr float kLimit = 7.0f, kAlpha = 1.702f;  // of swiglu_clamped, as gpt-oss has them
 
 /// Without `up` when that is empty.
@@ -94,8 +94,13 @@ TEST(Elementwise, WithoutGateItIsTheActivationAlone) {
   const std::vector<float> relu2 = gated(scalar_kernels(), one.launch(), x, {}, Activation::kRelu2);
   for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(relu2[i], x[i] > 0 ? x[i] * x[i] : 0.0f) << x[i];
   EXPECT_TRUE(std::isnan(gated(scalar_kernels(), one.launch(), {__builtin_nanf("")}, {}, Activation::kRelu2)[0]));
-  const std::vector<float> ones(x.size(), 1.0f);
-  for (const Activation activation : {Activation::kSilu, Activation::kGeluTanh, Activation::kRelu2}) {
+  x.push_back(__builtin_nanf(""));
+  test::expect_same_bits(x, gated(scalar_kernels(), one.launch(), x, {}, Activation::kIdentity), "identity");
+  const std::vector<float> ones(x.size(), 1.0f), twos(x.size(), 2.0f);
+  const std::vector<float> doubled = gated(scalar_kernels(), one.launch(), x, twos, Activation::kIdentity);
+  for (size_t i = 0; i + 1 < x.size(); ++i) ASSERT_EQ(doubled[i], 2 * x[i]);
+  for (const Activation activation :
+       {Activation::kSilu, Activation::kGeluTanh, Activation::kRelu2, Activation::kIdentity}) {
     test::expect_same_bits(gated(scalar_kernels(), one.launch(), x, ones, activation),
                            gated(scalar_kernels(), one.launch(), x, {}, activation), "without a gate");
   }

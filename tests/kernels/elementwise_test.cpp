@@ -19,17 +19,18 @@ using test::Random;
 // ---------------------------------------------------------------- rms_norm
 
 std::vector<float> rms_norm(const Kernels& kernels, Launch& launch, const std::vector<float>& x,
-                            const std::vector<float>& gain, bool plus_one) {
+                            const std::vector<float>& gain, bool plus_one, int64_t gain_rows = 1) {
   const Fenced<float> x_memory(x), gain_memory(gain);
   Fenced<float> y(x.size());
-  const auto width = static_cast<int64_t>(gain.size());
+  const int64_t width = static_cast<int64_t>(gain.size()) / gain_rows;
   kernels.rms_norm({.y = y.data(),
                     .x = x_memory.data(),
                     .gain = gain_memory.data(),
                     .rows = static_cast<int64_t>(x.size()) / width,
                     .width = width,
                     .eps = 1e-6f,
-                    .gain_plus_one = plus_one},
+                    .gain_plus_one = plus_one,
+                    .gain_rows = gain_rows},
                    launch);
   return copy_of(y);
 }
@@ -75,6 +76,32 @@ TEST(Elementwise, RmsNormIsTheSameAtEveryLevel) {
   expect_levels_agree("rms_norm of 37 rows", [&](const Kernels& kernels, Launch& launch) {
     return rms_norm(kernels, launch, x, gain, false);
   });
+}
+
+// Rows in turn take rows of gain: each as it would be alone.
+TEST(Elementwise, RmsNormOfGroupsIsThatOfEachGroup) {
+  Random random(17);
+  test::Threads one(1);
+  for (const int64_t width : {1, 7, 16, 37, 150, 5000}) {
+    for (const int64_t groups : {2, 3, 8}) {
+      const int64_t rows = 5 * groups;
+      const std::vector<float> x = mixed(random, rows * width, 300), gain = mixed(random, groups * width, 50);
+      for (const bool plus_one : {false, true}) {
+        std::vector<float> expected;
+        for (int64_t row = 0; row < rows; ++row) {
+          const auto from = x.begin() + row * width, gain_from = gain.begin() + row % groups * width;
+          const std::vector<float> y =
+              rms_norm(scalar_kernels(), one.launch(), {from, from + width}, {gain_from, gain_from + width}, plus_one);
+          expected.insert(expected.end(), y.begin(), y.end());
+        }
+        expect_levels_agree("rms_norm of groups", [&](const Kernels& kernels, Launch& launch) {
+          const std::vector<float> y = rms_norm(kernels, launch, x, gain, plus_one, groups);
+          test::expect_same_bits(expected, y, "rms_norm of groups of " + std::to_string(width));
+          return y;
+        });
+      }
+    }
+  }
 }
 
 // ---------------------------------------------------------------- rotary embedding

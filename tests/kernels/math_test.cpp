@@ -1,5 +1,5 @@
-// exp, log, tanh, sine and cosine against the C library in double. The vector forms run the same template; the tests of
-// the kernels that use them compare their bits.
+// exp, log, tanh, softplus, sine and cosine against the C library in double. The vector forms run the same template;
+// the tests of the kernels that use them compare their bits.
 #include "kernels/math.h"
 
 #include <gtest/gtest.h>
@@ -97,6 +97,20 @@ TEST(Math, TanhAtItsEdges) {
   EXPECT_TRUE(std::isnan(tanh_of(kNan)));
   EXPECT_TRUE(test::same_bits(tanh_of(0.0f), 0.0f));
   EXPECT_TRUE(test::same_bits(tanh_of(-0.0f), -0.0f));
+}
+
+float softplus_of(float x) { return scalar::softplus(x); }
+double true_softplus(double x) { return std::log1p(std::exp(x)); }
+
+TEST(Math, SoftplusIsWithinFourUlps) { EXPECT_LE(worst_ulps(softplus_of, true_softplus, -80.0f, 80.0f), 4.0); }
+
+TEST(Math, SoftplusAtItsEdges) {
+  EXPECT_EQ(softplus_of(kInf), kInf);
+  EXPECT_EQ(softplus_of(3e38f), 3e38f);
+  EXPECT_EQ(softplus_of(-kInf), 0.0f);
+  EXPECT_EQ(softplus_of(-3e38f), 0.0f);
+  EXPECT_EQ(softplus_of(20.5f), 20.5f);
+  EXPECT_TRUE(std::isnan(softplus_of(kNan)));
 }
 
 TEST(Math, SineAndCosineRoundToTheRightFloat) {
