@@ -17,10 +17,24 @@ namespace godwit {
 namespace {
 
 TEST(Registry, HoldsWhatTheFolderHolds) {
-  const std::set<std::string> shared = {
-      "architecture", "hf_config",    "usual",   "rope_keys",        "rope_to_hf",      "save_forms",
-      "open",         "save",         "save_hf", "parameter_stream", "llama_cpp",       "latent",
-      "mixture",      "mixture_keys", "pattern", "layer_parts",      "shipped_patterns"};
+  const std::set<std::string> shared = {"architecture",
+                                        "hf_config",
+                                        "usual",
+                                        "rope_keys",
+                                        "rope_to_hf",
+                                        "save_forms",
+                                        "open",
+                                        "save",
+                                        "save_hf",
+                                        "parameter_stream",
+                                        "llama_cpp",
+                                        "latent",
+                                        "mixture",
+                                        "mixture_keys",
+                                        "shipped_patterns",
+                                        "pattern",
+                                        "layer_parts",
+                                        "shipped_patterns"};
   std::set<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(std::string(GODWIT_SOURCE_DIR) + "/src/models")) {
     const std::string stem = entry.path().stem().string();
