@@ -112,12 +112,19 @@ class Counts {
   double outside_, fixed_, per_channel_;
 };
 
-// How far from the target and from the usual shape: what is further than 1 % from the target yields to all that is
-// nearer.
+constexpr double kMostError = 0.015;
+
+// How far from the target and from the usual shape: what is further than kMostError from the target yields to all that
+// is nearer.
 double cost_of(const Shipped& s, const Sizes& sizes, double count, double target, double usual_groups) {
   const double error = std::fabs(count / target - 1.0);
-  double cost = 20.0 * error + (error > 0.01 ? 10.0 + 1000.0 * error : 0.0);
+  double cost = 20.0 * error + (error > kMostError ? 10.0 + 1000.0 * error : 0.0);
   cost += std::fabs(std::log(static_cast<double>(sizes.groups) / usual_groups));
+  if (std::string_view(s.group).find("attention") != std::string_view::npos) {
+    // The memory of keys and values is a fourth of the queries' width, so that patterns are compared fairly.
+    const int64_t heads = sizes.d_model / kHeadDim;
+    cost += std::fabs(std::log(4.0 * static_cast<double>(kv_heads(heads)) / static_cast<double>(heads)));
+  }
   if (s.ffs_used == 0) return cost;
   const auto used = static_cast<double>(sizes.d_ff * s.ffs_used);
   return cost + std::fabs(std::log(used / (kUsualRatio * static_cast<double>(sizes.d_model))));
