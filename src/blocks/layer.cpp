@@ -22,4 +22,16 @@ std::unique_ptr<Layer> pre_norm(const Scope& s, int64_t d_model, float eps, std:
                                                               .residual_scale = residual_scale});
 }
 
+void SingleLayer::forward(Context& cx, Stream& stream, const StepInput& in) const {
+  ArenaScope scope(cx.arena);
+  const Tensor y = parts_.block->forward(cx, parts_.norm(cx, stream.x), in.at(in.place));
+  stream.x = residual(cx, stream.x, y, stream.next(), parts_.residual_scale);
+}
+
+std::unique_ptr<Layer> single(const Scope& s, const char* norm_name, int64_t d_model, float eps,
+                              std::unique_ptr<Block> block, float residual_scale) {
+  return std::make_unique<SingleLayer>(SingleLayer::Parts{
+      .norm = norm(s, norm_name, d_model, eps), .block = std::move(block), .residual_scale = residual_scale});
+}
+
 }  // namespace godwit

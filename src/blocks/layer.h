@@ -59,4 +59,24 @@ std::unique_ptr<Layer> pre_norm(const Scope& scope, int64_t d_model, float eps, 
                                 std::unique_ptr<Block> ffn, const char* ffn_norm = "ffn_norm",
                                 float residual_scale = 1.0f);
 
+/// x += block(norm(x)): a mixer or a feed-forward network that stands alone.
+class SingleLayer final : public Layer {
+ public:
+  struct Parts {
+    Norm norm;
+    std::unique_ptr<Block> block;
+    float residual_scale = 1.0f;  // the block's output is multiplied with it
+  };
+  explicit SingleLayer(Parts parts) : parts_(std::move(parts)) {}
+  void forward(Context& cx, Stream& stream, const StepInput& in) const override;
+  std::vector<Block*> blocks() const override { return {parts_.block.get()}; }
+
+ private:
+  Parts parts_;
+};
+
+/// A layer of one block; its norm of d_model is `norm_name`.
+std::unique_ptr<Layer> single(const Scope& scope, const char* norm_name, int64_t d_model, float eps,
+                              std::unique_ptr<Block> block, float residual_scale = 1.0f);
+
 }  // namespace godwit

@@ -77,6 +77,10 @@ void check_experts(const Config& c, std::vector<std::string>& warnings) {
 }  // namespace
 
 void for_llama_cpp(Config& c, std::vector<std::string>& warnings) {
+  if (c.architecture == "godwit") {
+    warnings.push_back("llama.cpp does not know the architecture godwit: it refuses the file");
+    return;
+  }
   if (c.has("rope.scaling.dynamic_factor"))
     warnings.push_back("llama.cpp has no dynamic rope scaling: longer texts than the context differ there");
   const bool yarn = c.text("rope.scaling.type", "") == "yarn";

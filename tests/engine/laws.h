@@ -32,9 +32,9 @@ inline bool has_experts(const Architecture& a) {
 
 /// Architectures that run the laws in few cases: every block of theirs is under all of them in another.
 inline bool in_short(const Architecture& a) {
-  constexpr std::string_view kShort[] = {"MixtralForCausalLM",  "Qwen2MoeForCausalLM", "OlmoeForCausalLM",
-                                         "GptOssForCausalLM",   "Glm4MoeForCausalLM",  "GraniteMoeForCausalLM",
-                                         "Mistral4ForCausalLM", "MiniMaxM2ForCausalLM"};
+  constexpr std::string_view kShort[] = {"MixtralForCausalLM",  "Qwen2MoeForCausalLM",  "OlmoeForCausalLM",
+                                         "GptOssForCausalLM",   "Glm4MoeForCausalLM",   "GraniteMoeForCausalLM",
+                                         "Mistral4ForCausalLM", "MiniMaxM2ForCausalLM", "GodwitForCausalLM"};
   return std::find(std::begin(kShort), std::end(kShort), a.hf_classes[0].name) != std::end(kShort);
 }
 

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "engine/runner.h"
 
@@ -13,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<float> logits_of(const std::string& path) {
-  const auto open = open_model(path, {});
+std::vector<float> logits_of(const std::string& path, const OpenOptions& options = {}) {
+  const auto open = open_model(path, options);
   Runner runner(*open, {.cache = {DType::kF32, DType::kF32}, .context = 32});
   open->weights->load(runner.threads(), {});
   const std::vector<TokenId> ids{1, 2, 3, 50, 4, 5, 6, 7, 8, 9, 60, 10, 11, 12};
@@ -28,17 +30,21 @@ std::vector<float> logits_of(const std::string& path) {
   return logits;
 }
 
-class Save : public testing::TestWithParam<std::string> {
+class SaveAs : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("godwit_save_" + GetParam() + std::to_string(getpid()));
+    const char* name = testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::string folder = fmt::format("godwit_save_{}_{}", name, getpid());
+    std::replace(folder.begin(), folder.end(), '/', '_');
+    folder_ = fs::temp_directory_path() / folder;
     fs::create_directories(folder_);
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  std::string to_gguf(const std::string& from, const char* name) {
-    const auto open = open_model(from, {});
-    const GgufPlan plan = plan_gguf(*open, std::nullopt);
+  std::string to_gguf(const std::string& from, const char* name, const OpenOptions& options = {},
+                      std::optional<DType> type = {}) {
+    const auto open = open_model(from, options);
+    const GgufPlan plan = plan_gguf(*open, type);
     const std::string path = (folder_ / name).string();
     write_gguf(path, plan.config, plan.tensors, {});
     return path;
@@ -50,8 +56,18 @@ class Save : public testing::TestWithParam<std::string> {
     return path;
   }
 
+  void expect_same(const std::vector<float>& logits, const std::vector<std::string>& paths) {
+    for (const std::string& path : paths) {
+      const std::vector<float> other = logits_of(path);
+      ASSERT_EQ(other.size(), logits.size()) << path;
+      EXPECT_EQ(std::memcmp(other.data(), logits.data(), 4 * logits.size()), 0) << path;
+    }
+  }
+
   fs::path folder_;
 };
+
+class Save : public SaveAs {};
 
 TEST_P(Save, BothContainersGiveTheSameBits) {
   const std::string model = std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tiny/" + GetParam();
@@ -59,11 +75,7 @@ TEST_P(Save, BothContainersGiveTheSameBits) {
   const std::string gguf = to_gguf(model, "a.gguf");
   const std::string again = to_hf(gguf, "b");
   const std::string twice = to_gguf(again, "c.gguf");
-  for (const std::string& path : {gguf, again, twice}) {
-    const std::vector<float> other = logits_of(path);
-    ASSERT_EQ(other.size(), logits.size()) << path;
-    EXPECT_EQ(std::memcmp(other.data(), logits.data(), 4 * logits.size()), 0) << path;
-  }
+  expect_same(logits, {gguf, again, twice});
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Save,
@@ -79,6 +91,45 @@ INSTANTIATE_TEST_SUITE_P(Tiny, Save,
                              if (c == '-') c = '_';
                            return name;
                          });
+
+// Patterns of Godwit's own architecture, with random weights.
+class SavePattern : public SaveAs {};
+
+TEST_P(SavePattern, BothContainersGiveTheSameBitsAndQuantizedOnesRun) {
+  const std::string json = (folder_ / "config.json").string();
+  std::ofstream(json) << GetParam();
+  OpenOptions random;
+  random.random_seed = 3;
+  random.random_type = DType::kF32;
+  const std::vector<float> logits = logits_of(json, random);
+  const std::string gguf = to_gguf(json, "a.gguf", random);
+  const std::string again = to_hf(gguf, "b");
+  expect_same(logits, {gguf, again, to_gguf(again, "c.gguf")});
+  const std::string quantized = to_gguf(again, "q.gguf", {}, DType::kQ8_0);
+  EXPECT_LT(fs::file_size(quantized), fs::file_size(gguf) / 2);
+  double apart = 0, size = 0;
+  const std::vector<float> near = logits_of(quantized);
+  ASSERT_EQ(near.size(), logits.size());
+  for (size_t i = 0; i < near.size(); ++i) {
+    apart += (near[i] - logits[i]) * (near[i] - logits[i]);
+    size += logits[i] * logits[i];
+  }
+  EXPECT_LT(apart, 0.02 * size);
+  EXPECT_GT(apart, 0.0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Godwit, SavePattern,
+    testing::Values(
+        R"({"model_type":"godwit","layers":"attention, mlp, window+moe, mla+mlp, moe","vocab_size":103,
+            "hidden_size":64,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":32,"sliding_window":5,
+            "kv_lora_rank":64,"q_lora_rank":32,"qk_rope_head_dim":16,"num_experts":8,"num_experts_per_tok":2,
+            "shared_expert_intermediate_size":64,"tie_word_embeddings":false,"norm_topk_prob":false,
+            "rms_norm_eps":1e-6,"rope_theta":5e5,"max_position_embeddings":2048})",
+        R"({"model_type":"godwit","layers":"2*(window, mlp), mla, attention+mlp, none+moe","vocab_size":103,
+            "hidden_size":64,"head_dim":16,"sliding_window":6,"num_experts":4,"num_experts_per_tok":1,
+            "moe_intermediate_size":32,"partial_rotary_factor":0.5,"rope_parameters":{"rope_type":"linear",
+            "rope_theta":1e4,"factor":4.0}})"));
 
 }  // namespace
 }  // namespace godwit

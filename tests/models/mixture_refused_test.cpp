@@ -74,7 +74,7 @@ TEST_F(RefusedConfigJson, SizesOfEveryArchitectureWithExperts) {
     }
     expect(*a, "num_experts_per_tok", 9, "expert_used_count");  // of 8 or 6
   }
-  EXPECT_EQ(n, 10);
+  EXPECT_EQ(n, 11);
 }
 
 TEST_F(RefusedConfigJson, Groups) {

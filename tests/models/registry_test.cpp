@@ -17,9 +17,24 @@ namespace godwit {
 namespace {
 
 TEST(Registry, HoldsWhatTheFolderHolds) {
-  const std::set<std::string> shared = {"architecture", "hf_config", "usual",   "rope_keys",   "rope_to_hf",
-                                        "save_forms",   "open",      "save",    "save_hf",     "parameter_stream",
-                                        "llama_cpp",    "latent",    "mixture", "mixture_keys"};
+  const std::set<std::string> shared = {"architecture",
+                                        "hf_config",
+                                        "usual",
+                                        "rope_keys",
+                                        "rope_to_hf",
+                                        "save_forms",
+                                        "open",
+                                        "save",
+                                        "save_hf",
+                                        "parameter_stream",
+                                        "llama_cpp",
+                                        "latent",
+                                        "mixture",
+                                        "mixture_keys",
+                                        "shipped_patterns",
+                                        "pattern",
+                                        "layer_parts",
+                                        "shipped_patterns"};
   std::set<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(std::string(GODWIT_SOURCE_DIR) + "/src/models")) {
     const std::string stem = entry.path().stem().string();
@@ -151,6 +166,7 @@ std::string gguf(const Architecture& a, const GgufKeys& k) {
   b.key(name + ".context_length", kU64, k.context);
   b.key(name + ".attention.layer_norm_rms_epsilon", kF32, k.eps);
   b.key(name + ".rope.freq_base", kF32, k.base);
+  if (name == "godwit") b.text(name + ".layers", "2*(attention+mlp)");
   if (is_mixture(a)) {
     b.key(name + ".expert_count", kU32, uint32_t{8});
     b.key(name + ".expert_used_count", kU32, uint32_t{2});
