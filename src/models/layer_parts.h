@@ -31,6 +31,10 @@ struct LayerPart {
   std::unique_ptr<Block> (*build)(const Scope& scope, const Config& config);
 };
 
+/// The parts by the file that has them; layer_parts() joins these.
+std::vector<LayerPart> attention_parts();
+std::vector<LayerPart> feed_forward_parts();
+
 const std::vector<LayerPart>& layer_parts();
 /// Null when unknown.
 const LayerPart* find_part(std::string_view name);
@@ -40,5 +44,10 @@ std::vector<const LayerPart*> used_parts(const std::vector<LayerParts>& layers);
 
 /// Widths, heads, vocabulary and context: what every model has.
 const std::vector<PartSize>& common_sizes();
+
+/// For defaults: the configuration's integer, brought between 1 and kMostPartChannels. A file's value is refused later.
+inline constexpr int64_t kMostPartChannels = int64_t{1} << 22;
+int64_t sane_size(const Config& config, const char* key);
+int64_t rounded_up(int64_t n, int64_t step);
 
 }  // namespace godwit

@@ -2,30 +2,20 @@
 
 #include <algorithm>
 
-#include "base/error.h"
-#include "base/text.h"
+#include "models/pattern_cursor.h"
 
 namespace godwit {
 namespace {
 
-constexpr size_t kExcerptBytes = 60;
-
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_in_word(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' || c == '.';
-}
-
 class Parser {
  public:
   Parser(std::string_view text, const PatternWords& words, const std::string& where)
-      : text_(text), words_(words), where_(where) {}
+      : text_(text, where), words_(words) {}
 
   std::vector<LayerParts> run() {
-    skip_spaces();
-    if (at_ == text_.size()) refuse(at_, "the pattern is empty");
+    if (text_.at_end()) refuse(text_.at(), "the pattern is empty");
     list(0);
-    if (at_ < text_.size()) refuse(at_, fmt::format("expected \",\" or the end, got {}", next()));
+    if (!text_.at_end()) refuse(text_.at(), fmt::format("expected \",\" or the end, got {}", text_.next()));
     return std::move(layers_);
   }
 
@@ -38,20 +28,20 @@ class Parser {
   void list(int depth) {
     do {
       item(depth);
-    } while (accept(','));
+    } while (text_.accept(','));
   }
 
   void item(int depth) {
-    const size_t start = at_;
-    const bool repeated = at_ < text_.size() && is_digit(text_[at_]);
+    const size_t start = text_.at();
+    const bool repeated = text_.at_digit();
     const std::string_view number = repeated ? repetitions() : "1";
-    const size_t first = layers_.size(), body = at_;
-    if (accept('(')) {
+    const size_t first = layers_.size(), body = text_.at();
+    if (text_.accept('(')) {
       if (depth == kMostPatternDepth)
         refuse(body, fmt::format("more than {} parentheses within each other", kMostPatternDepth));
       list(depth + 1);
-      if (!accept(')'))
-        refuse(at_, fmt::format("expected \",\" or the \")\" of \"(\" at {}, got {}", body + 1, next()));
+      if (!text_.accept(')'))
+        refuse(text_.at(), fmt::format("expected \",\" or the \")\" of \"(\" at {}, got {}", body + 1, text_.next()));
     } else {
       layer(repeated);
     }
@@ -60,11 +50,10 @@ class Parser {
 
   /// The digits of "3 *".
   std::string_view repetitions() {
-    const size_t start = at_;
-    while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
-    const std::string_view number = text_.substr(start, at_ - start);
-    skip_spaces();
-    if (!accept('*')) refuse(at_, fmt::format("expected \"*\" after {}, got {}", quoted(number, 20), next()));
+    const size_t start = text_.at();
+    const std::string_view number = text_.digits();
+    if (!text_.accept('*'))
+      refuse(text_.at(), fmt::format("expected \"*\" after {}, got {}", quoted(number, 20), text_.next()));
     if (number.find_first_not_of('0') == std::string_view::npos) refuse(start, "0 repetitions");
     return number;
   }
@@ -84,7 +73,7 @@ class Parser {
 
   void layer(bool repeated) {
     const Word first = word();
-    if (!accept('+')) {
+    if (!text_.accept('+')) {
       const bool mixer = is_mixer(first.text);
       if (first.text == "none") refuse(first.at, "a layer of nothing");
       return add(mixer ? first.text : "", mixer ? "" : first.text);
@@ -98,24 +87,22 @@ class Parser {
     if (second.text != "none" && is_mixer(second.text))
       refuse(second.at, fmt::format("{} is a mixer: a layer has one, and then a feed-forward", quoted(second.text)));
     if (first.text == "none" && second.text == "none") refuse(first.at, "a layer of nothing");
-    if (at_ < text_.size() && text_[at_] == '+') refuse(at_, "a layer has at most two parts");
+    if (text_.at_char('+')) refuse(text_.at(), "a layer has at most two parts");
     add(first.text == "none" ? "" : first.text, second.text == "none" ? "" : second.text);
   }
 
   void add(std::string_view mixer, std::string_view feed_forward) {
     if (static_cast<int64_t>(layers_.size()) == kMostLayers)
-      refuse(at_, fmt::format("more than {} layers", kMostLayers));
+      refuse(text_.at(), fmt::format("more than {} layers", kMostLayers));
     layers_.push_back({std::string(mixer), std::string(feed_forward)});
   }
 
   Word word() {
-    const size_t start = at_;
-    while (at_ < text_.size() && is_in_word(text_[at_])) ++at_;
-    const Word word{start, text_.substr(start, at_ - start)};
-    if (word.text.empty()) refuse(start, fmt::format("expected a mixer or a feed-forward, got {}", next()));
+    const size_t start = text_.at();
+    const Word word{start, text_.word()};
+    if (word.text.empty()) refuse(start, fmt::format("expected a mixer or a feed-forward, got {}", text_.next()));
     if (word.text != "none" && !is_one_of(words_.mixers, word.text) && !is_one_of(words_.feed_forwards, word.text))
       refuse(start, fmt::format("{} is not a mixer or feed-forward; known: {}", quoted(word.text, 40), known()));
-    skip_spaces();
     return word;
   }
 
@@ -131,29 +118,10 @@ class Parser {
     return all + "none";
   }
 
-  void skip_spaces() {
-    while (at_ < text_.size() && is_space(text_[at_])) ++at_;
-  }
-  bool accept(char c) {
-    if (at_ == text_.size() || text_[at_] != c) return false;
-    ++at_;
-    skip_spaces();
-    return true;
-  }
+  [[noreturn]] void refuse(size_t at, const std::string& what) const { text_.refuse(at, what); }
 
-  std::string next() const { return at_ == text_.size() ? "the end" : quoted(text_.substr(at_, 1)); }
-
-  [[noreturn]] void refuse(size_t at, const std::string& what) const {
-    const size_t first = text_.size() <= kExcerptBytes || at < kExcerptBytes / 2 ? 0 : at - kExcerptBytes / 2;
-    const std::string_view near = text_.substr(first, kExcerptBytes);
-    invalid("{}: {}{}{}: at {}: {}", where_, first > 0 ? "..." : "", quoted(near, kExcerptBytes),
-            first + near.size() < text_.size() ? "..." : "", at + 1, what);
-  }
-
-  std::string_view text_;
+  PatternCursor text_;
   const PatternWords& words_;
-  const std::string& where_;
-  size_t at_ = 0;
   std::vector<LayerParts> layers_;
 };
 

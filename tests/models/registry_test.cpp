@@ -32,6 +32,9 @@ TEST(Registry, HoldsWhatTheFolderHolds) {
                                         "mixture",
                                         "mixture_keys",
                                         "shipped_patterns",
+                                        "shipped_fit",
+                                        "attention_parts",
+                                        "feed_forward_parts",
                                         "pattern",
                                         "layer_parts",
                                         "shipped_patterns"};

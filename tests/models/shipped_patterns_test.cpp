@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "base/error.h"
 #include "formats/scratch.h"
 #include "models/layer_parts.h"
@@ -28,8 +30,6 @@ TEST(ShippedPatterns, HaveTheParametersAskedForWithin2Percent) {
       const double d = json["hidden_size"].get<double>();
       EXPECT_GT(12.0 * layers * d * d, 0.5 * target) << json.dump();
       EXPECT_LT(12.0 * layers * d * d, 2.6 * target) << json.dump();
-      if (std::getenv("GODWIT_SHOW") != nullptr)
-        printf("%s %g: %.4f %s\n", name.c_str(), target, count / target, json.dump().c_str());
     }
   }
 }
