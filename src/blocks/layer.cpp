@@ -2,15 +2,23 @@
 
 namespace godwit {
 
+namespace {
+
+// x += scale * post(block(pre(x))).
+void add_block(Context& cx, Stream& stream, const Norm& pre, const Block& block, const std::optional<Norm>& post,
+               float scale, const StepInput& in) {
+  ArenaScope scope(cx.arena);
+  Tensor y = block.forward(cx, pre(cx, stream.x), in);
+  if (post) y = (*post)(cx, y);
+  stream.x = residual(cx, stream.x, y, stream.next(), scale);
+}
+
+}  // namespace
+
 void ResidualLayer::forward(Context& cx, Stream& stream, const StepInput& in) const {
-  const auto step = [&](const Norm& pre, const Block& block, const std::optional<Norm>& post, int32_t place) {
-    ArenaScope scope(cx.arena);
-    Tensor y = block.forward(cx, pre(cx, stream.x), in.at(place));
-    if (post) y = (*post)(cx, y);
-    stream.x = residual(cx, stream.x, y, stream.next(), parts_.residual_scale);
-  };
-  step(parts_.mixer_norm, *parts_.mixer, parts_.mixer_post_norm, in.place);
-  step(parts_.ffn_norm, *parts_.ffn, parts_.ffn_post_norm, in.place + 1);
+  const Parts& p = parts_;
+  add_block(cx, stream, p.mixer_norm, *p.mixer, p.mixer_post_norm, p.residual_scale, in);
+  add_block(cx, stream, p.ffn_norm, *p.ffn, p.ffn_post_norm, p.residual_scale, in.at(in.place + 1));
 }
 
 std::unique_ptr<Layer> pre_norm(const Scope& s, int64_t d_model, float eps, std::unique_ptr<Block> mixer,
@@ -23,9 +31,7 @@ std::unique_ptr<Layer> pre_norm(const Scope& s, int64_t d_model, float eps, std:
 }
 
 void SingleLayer::forward(Context& cx, Stream& stream, const StepInput& in) const {
-  ArenaScope scope(cx.arena);
-  const Tensor y = parts_.block->forward(cx, parts_.norm(cx, stream.x), in.at(in.place));
-  stream.x = residual(cx, stream.x, y, stream.next(), parts_.residual_scale);
+  add_block(cx, stream, parts_.norm, *parts_.block, std::nullopt, parts_.residual_scale, in);
 }
 
 std::unique_ptr<Layer> single(const Scope& s, const char* norm_name, int64_t d_model, float eps,

@@ -65,15 +65,14 @@ std::vector<float> rounded(const std::vector<double>& inv, const std::vector<dou
 
 double yarn_scale(double factor, double mscale) { return factor > 1.0 ? 0.1 * mscale * std::log(factor) + 1.0 : 1.0; }
 
-RopeSpec rope_from(const Config& c, int64_t head_dim, bool interleaved, bool scaled, const std::string& base_key,
-                   double default_base) {
+RopeSpec rope_from(const Config& c, int64_t head_dim, bool interleaved, const RopeKeys& keys) {
   RopeSpec spec;
-  const int64_t n = c.integer("rope.dimension_count", head_dim);
+  const int64_t n = c.integer(keys.dimension_count, head_dim);
   if (n < 2 || n > head_dim || n % 2 != 0)
-    invalid("{}: key {}: expected an even number from 2 to {}, got {}", c.source, c.full_key("rope.dimension_count"),
+    invalid("{}: key {}: expected an even number from 2 to {}, got {}", c.source, c.full_key(keys.dimension_count),
             head_dim, n);
-  const double base = c.real(base_key, default_base);
-  if (!(base > 0.0)) invalid("{}: key {}: expected a positive number, got {}", c.source, c.full_key(base_key), base);
+  const double base = c.real(keys.base, 10000.0);
+  if (!(base > 0.0)) invalid("{}: key {}: expected a positive number, got {}", c.source, c.full_key(keys.base), base);
   spec.n_pairs = n / 2;
   spec.interleaved = interleaved;
   spec.base = base;
@@ -83,7 +82,7 @@ RopeSpec rope_from(const Config& c, int64_t head_dim, bool interleaved, bool sca
 
   // A factor without a type is a linear one.
   const std::string untyped = c.has("rope.scaling.factor") ? "linear" : "none";
-  const std::string type = scaled ? c.text("rope.scaling.type", untyped) : "none";
+  const std::string type = keys.scaled ? c.text("rope.scaling.type", untyped) : "none";
   const double factor = c.real("rope.scaling.factor", 1.0);
   if (!(factor > 0.0))
     invalid("{}: key {}: expected a positive number, got {}", c.source, c.full_key("rope.scaling.factor"), factor);
@@ -101,7 +100,7 @@ RopeSpec rope_from(const Config& c, int64_t head_dim, bool interleaved, bool sca
             quoted(type));
   }
   std::vector<double> factors, long_factors;
-  if (scaled) {
+  if (keys.scaled) {
     if (c.has("rope.scaling.dynamic_factor")) {
       spec.dynamic_after = context;
       spec.factor = c.real("rope.scaling.dynamic_factor");

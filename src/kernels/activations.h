@@ -24,8 +24,7 @@ V clamped(V x, V limit) {
 template <class V>
 V swiglu_clamped(V gate, V up, V limit, V alpha) {
   const V g = min(limit, gate);
-  const V sigmoid = splat<V>(1.0f) / (splat<V>(1.0f) + exp(-(alpha * g)));
-  return g * sigmoid * (clamped(up, limit) + splat<V>(1.0f));
+  return g * sigmoid(alpha * g) * (clamped(up, limit) + splat<V>(1.0f));
 }
 
 /// act(x) of a feed-forward block without a gate; not swiglu_clamped, which has one.

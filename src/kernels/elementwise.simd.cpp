@@ -8,16 +8,13 @@ namespace godwit::GODWIT_LEVEL {
 
 namespace {
 
-/// Elements of the block that starts at i, of `end` in all.
-int block(int64_t i, int64_t end) { return end - i < kLanes ? static_cast<int>(end - i) : kLanes; }
-
 /// y[i] = f(i, load) for i in [first, end): f gets a function that loads a block of 16 lanes, or of what is left.
 template <class F>
 void map(float* y, int64_t first, int64_t end, const F& f) {
   int64_t i = first;
   for (; i + kLanes <= end; i += kLanes) store(y + i, f([i](const float* p) { return load(p + i); }));
   if (i < end) {
-    const int n = block(i, end);
+    const int n = lanes_at(i, end);
     store(y + i, f([i, n](const float* p) { return load(p + i, n); }), n);
   }
 }
@@ -30,7 +27,7 @@ float sum_of_squares(const float* x, int64_t width) {
     sum = fma(value, value, sum);
   }
   if (i < width) {
-    const Vec value = load(x + i, block(i, width));
+    const Vec value = load(x + i, lanes_at(i, width));
     sum = fma(value, value, sum);
   }
   return tree_sum(sum);
@@ -164,9 +161,9 @@ float exp_sum(const float* x, int64_t width, Vec highest, float* y) {
   }
   if (i < width) {
     float last[kLanes] = {};
-    store(last, exp(load(x + i, block(i, width)) - highest), block(i, width));
+    store(last, exp(load(x + i, lanes_at(i, width)) - highest), lanes_at(i, width));
     const Vec e = load(last);
-    if (y != nullptr) store(y + i, e, block(i, width));
+    if (y != nullptr) store(y + i, e, lanes_at(i, width));
     sum = sum + e;
   }
   return tree_sum(sum);

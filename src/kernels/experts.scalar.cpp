@@ -200,7 +200,7 @@ void stack_product(const StackProductArgs& a, Launch& launch, const Kernels& ker
 }
 
 void sigmoid(const SigmoidArgs& a, Launch&) {
-  for (int64_t i = 0; i < a.count; ++i) a.y[i] = 1.0f / (1.0f + exp(-a.x[i]));
+  for (int64_t i = 0; i < a.count; ++i) a.y[i] = scalar::sigmoid(a.x[i]);
 }
 
 }  // namespace

@@ -452,7 +452,7 @@ struct SsdArgs {
   const float* d;        // [heads]
   const float* dt_bias;  // [heads]
   const SsdRow* rows;
-  int64_t n_rows, tokens, x_step, dt_step, heads, head_dim, d_state, groups;
+  int64_t n_rows, x_step, dt_step, heads, head_dim, d_state, groups;
   float dt_low, dt_high;
   float* g;  // scratch [tokens][groups][kEdgeTokens]
 };

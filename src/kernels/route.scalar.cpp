@@ -86,8 +86,7 @@ void route_token(const RouteArgs& a, int64_t token) {
   if (a.score == RouterScore::kSoftmax) {
     softmax(z, a.n_experts, scores);
   } else {
-    for (int64_t i = 0; i < a.n_experts; ++i)
-      scores[i] = a.score == RouterScore::kSigmoid ? 1.0f / (1.0f + exp(-z[i])) : z[i];
+    for (int64_t i = 0; i < a.n_experts; ++i) scores[i] = a.score == RouterScore::kSigmoid ? sigmoid(z[i]) : z[i];
   }
   for (int64_t i = 0; i < a.n_experts; ++i) biased[i] = a.bias != nullptr ? scores[i] + a.bias[i] : scores[i];
   bool open[kMaxExperts], chosen[kMaxExperts] = {};

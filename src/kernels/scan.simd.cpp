@@ -14,12 +14,9 @@ void over_channels(int64_t channels, int64_t blocks_per_task, Launch& launch, co
   const int64_t width = blocks_per_task * kLanes, tasks = (channels + width - 1) / width;
   launch.parallel(tasks, [&](int64_t task) {
     const int64_t end = task * width + width < channels ? task * width + width : channels;
-    for (int64_t c = task * width; c < end; c += kLanes) f(c, end - c < kLanes ? static_cast<int>(end - c) : kLanes);
+    for (int64_t c = task * width; c < end; c += kLanes) f(c, lanes_at(c, end));
   });
 }
-
-Vec load_block(const float* p, int n) { return n == kLanes ? load(p) : load(p, n); }
-void store_block(float* p, Vec v, int n) { n == kLanes ? store(p, v) : store(p, v, n); }
 
 /// Where [n][count] values with columns `columns` apart begin, as [count][16]: padded lanes are 0.
 void transpose_block(const float* x, int64_t columns, int64_t count, int n, float* y) {
@@ -41,28 +38,28 @@ void conv_block(const ShortConvArgs& a, const ConvRow& row, int64_t channel, int
     for (int64_t j = 0; j <= before; ++j) {
       const int64_t back = t - before + j;
       const float* p = back >= 0 ? x + back * a.x_step : input(row.past + back);
-      sum = fma(load(taps + j * kLanes), load_block(p, n), sum);
+      sum = fma(load(taps + j * kLanes), load_lanes(p, n), sum);
     }
     if (a.bias != nullptr) sum = sum + bias;
-    store_block(a.y + (row.first + t) * a.channels + channel, a.silu ? silu(sum) : sum, n);
+    store_lanes(a.y + (row.first + t) * a.channels + channel, a.silu ? silu(sum) : sum, n);
   }
   const int64_t next = last_edge(row.past + row.count);
   if (next > row.past) {
     for (int64_t j = 0; j < before; ++j) {  // no input that is read here is older than the edge before
       const int64_t back = next - before + j - row.past;
-      const Vec value = load_block(back >= 0 ? x + back * a.x_step : input(row.past + back), n);
-      store_block(row.tail + j * a.channels + channel, value, n);
+      const Vec value = load_lanes(back >= 0 ? x + back * a.x_step : input(row.past + back), n);
+      store_lanes(row.tail + j * a.channels + channel, value, n);
     }
   }
   for (int64_t p = next > row.past ? next : row.past; p < row.past + row.count; ++p)
-    store_block(row_since(row.since, p, a.channels) + channel, load_block(x + (p - row.past) * a.x_step, n), n);
+    store_lanes(row_since(row.since, p, a.channels) + channel, load_lanes(x + (p - row.past) * a.x_step, n), n);
 }
 
 void short_conv(const ShortConvArgs& a, Launch& launch) {
   over_channels(a.channels, 8, launch, [&](int64_t channel, int n) {
     float taps[kMostTaps * kLanes];
     transpose_block(a.w + channel * a.taps, a.taps, a.taps, n, taps);
-    const Vec bias = a.bias != nullptr ? load_block(a.bias + channel, n) : zero();
+    const Vec bias = a.bias != nullptr ? load_lanes(a.bias + channel, n) : zero();
     for (int64_t i = 0; i < a.n_rows; ++i) conv_block(a, a.rows[i], channel, n, taps, bias);
   });
 }
@@ -93,21 +90,21 @@ void scan_block(const SelectiveScanArgs& a, const ScanRow& row, const ScanBlock&
   const int lanes = block.n;
   const auto keep = [&](float* state) {
     for (int64_t n = 0; n < a.d_state; ++n)
-      store_block(state + n * a.channels + channel, load(block.h + n * kLanes), lanes);
+      store_lanes(state + n * a.channels + channel, load(block.h + n * kLanes), lanes);
   };
   for (int64_t n = 0; n < a.d_state; ++n)
-    store(block.h + n * kLanes, load_block(row.now + n * a.channels + channel, lanes));
+    store(block.h + n * kLanes, load_lanes(row.now + n * a.channels + channel, lanes));
   for (int64_t p = row.now_at; p < row.past; ++p)
-    scan_step(a, block, load_block(row_since(row.dt_since, p, a.channels) + channel, lanes),
-              load_block(row_since(row.x_since, p, a.channels) + channel, lanes), row_since(row.b_since, p, a.d_state),
+    scan_step(a, block, load_lanes(row_since(row.dt_since, p, a.channels) + channel, lanes),
+              load_lanes(row_since(row.x_since, p, a.channels) + channel, lanes), row_since(row.b_since, p, a.d_state),
               nullptr);
-  const Vec bias = load_block(a.dt_bias + channel, lanes), d = load_block(a.d + channel, lanes);
+  const Vec bias = load_lanes(a.dt_bias + channel, lanes), d = load_lanes(a.d + channel, lanes);
   for (int64_t t = 0; t < row.count; ++t) {
     const int64_t at = row.first + t, i = at * a.channels + channel, position = row.past + t;
-    const Vec dt = softplus(load_block(a.dt + i, lanes) + bias), x = load_block(a.x + i, lanes);
+    const Vec dt = softplus(load_lanes(a.dt + i, lanes) + bias), x = load_lanes(a.x + i, lanes);
     const Vec y = scan_step(a, block, dt, x, a.b + at * a.b_step, a.c + at * a.c_step);
-    store_block(a.y + i, fma(d, x, y), lanes);
-    store_block(row_since(row.dt_since, position, a.channels) + channel, dt, lanes);
+    store_lanes(a.y + i, fma(d, x, y), lanes);
+    store_lanes(row_since(row.dt_since, position, a.channels) + channel, dt, lanes);
     if ((position + 1) % kEdgeTokens == 0) keep(row.edge);
   }
   keep(row.now);
@@ -130,7 +127,7 @@ void selective_scan(const SelectiveScanArgs& a, Launch& launch) {
 // ---------------------------------------------------------------- real-gated linear recurrence
 
 void rg_lru_block(const RgLruArgs& a, const RgLruRow& row, int64_t channel, int n) {
-  const auto at = [&](const float* p) { return load_block(p + channel, n); };
+  const auto at = [&](const float* p) { return load_lanes(p + channel, n); };
   Vec h = at(row.now);
   for (int64_t p = row.now_at; p < row.past; ++p)
     h = fma(at(row_since(row.a_since, p, a.width)), h, at(row_since(row.in_since, p, a.width)));
@@ -145,12 +142,12 @@ void rg_lru_block(const RgLruArgs& a, const RgLruRow& row, int64_t channel, int 
       in = sqrt(fma(-decay, decay, set1(1.0f))) * in;
     }
     h = fma(decay, h, in);
-    store_block(a.y + i + channel, h, n);
-    store_block(row_since(row.a_since, position, a.width) + channel, decay, n);
-    store_block(row_since(row.in_since, position, a.width) + channel, in, n);
-    if ((position + 1) % kEdgeTokens == 0) store_block(row.edge + channel, h, n);
+    store_lanes(a.y + i + channel, h, n);
+    store_lanes(row_since(row.a_since, position, a.width) + channel, decay, n);
+    store_lanes(row_since(row.in_since, position, a.width) + channel, in, n);
+    if ((position + 1) % kEdgeTokens == 0) store_lanes(row.edge + channel, h, n);
   }
-  store_block(row.now + channel, h, n);
+  store_lanes(row.now + channel, h, n);
 }
 
 void rg_lru(const RgLruArgs& a, Launch& launch) {

@@ -349,6 +349,13 @@ inline Vec splat<Vec>(float x) {
   return set1(x);
 }
 
+/// Elements of the block of lanes that starts at i, of `end` in all.
+inline int lanes_at(int64_t i, int64_t end) { return end - i < kLanes ? static_cast<int>(end - i) : kLanes; }
+
+/// n lanes, 1 <= n <= 16; whole blocks take the plain instruction.
+inline Vec load_lanes(const float* p, int n) { return n == kLanes ? load(p) : load(p, n); }
+inline void store_lanes(float* p, Vec a, int n) { n == kLanes ? store(p, a) : store(p, a, n); }
+
 /// The tree over the lanes: lane i += lane i + 8, then 4, 2, 1.
 inline float tree_sum(Vec a) {
   const __m256 s8 = _mm256_add_ps(low_half(a), high_half(a));

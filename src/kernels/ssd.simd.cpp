@@ -80,7 +80,7 @@ void outputs(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChunk&
   const int64_t group = head / (a.heads / a.groups);
   const float* state = row.state + head * a.d_state * a.head_dim + p;
   const float* c = a.c + (first + t) * a.x_step + group * a.d_state;
-  const auto at = [n](const float* q, int v) { return v == kVecs - 1 && n < kLanes ? load(q, n) : load(q); };
+  const auto at = [n](const float* q, int v) { return load_lanes(q, v == kVecs - 1 ? n : kLanes); };
   Vec sum[kTokens][kVecs];
   for (auto& of_token : sum)
     for (Vec& s : of_token) s = zero();
@@ -103,7 +103,7 @@ void outputs(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChunk&
     float* y = a.y + ((first + t + k) * a.heads + head) * a.head_dim + p;
     for (int v = 0; v < kVecs; ++v) {
       const Vec result = fma(d, at(in.x[t + k] + p + v * kLanes, v), sum[k][v]);
-      v == kVecs - 1 && n < kLanes ? store(y + v * kLanes, result, n) : store(y + v * kLanes, result);
+      store_lanes(y + v * kLanes, result, v == kVecs - 1 ? n : kLanes);
     }
   }
 }
@@ -114,12 +114,11 @@ void all_outputs(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadCh
   int64_t t = chunk.from;
   for (; t + 4 <= chunk.to; t += 4)
     for (int64_t p = 0; p < a.head_dim; p += kLanes)
-      outputs<4, 1>(a, row, head, in, first, t, p, static_cast<int>(a.head_dim - p < kLanes ? a.head_dim - p : kLanes));
+      outputs<4, 1>(a, row, head, in, first, t, p, lanes_at(p, a.head_dim));
   for (; t < chunk.to; ++t) {
     int64_t p = 0;
     for (; p + 4 * kLanes <= a.head_dim; p += 4 * kLanes) outputs<1, 4>(a, row, head, in, first, t, p, kLanes);
-    for (; p < a.head_dim; p += kLanes)
-      outputs<1, 1>(a, row, head, in, first, t, p, static_cast<int>(a.head_dim - p < kLanes ? a.head_dim - p : kLanes));
+    for (; p < a.head_dim; p += kLanes) outputs<1, 1>(a, row, head, in, first, t, p, lanes_at(p, a.head_dim));
   }
 }
 
@@ -131,8 +130,7 @@ void edge_block(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChu
   const Vec decay = set1(exp(all));
   float weight[kEdgeTokens], x[kEdgeTokens * kLanes];
   decayed(in, all, in.dt, weight);
-  for (int64_t j = 0; j < kEdgeTokens; ++j)
-    store(x + j * kLanes, set1(weight[j]) * (n == kLanes ? load(in.x[j] + p) : load(in.x[j] + p, n)));
+  for (int64_t j = 0; j < kEdgeTokens; ++j) store(x + j * kLanes, set1(weight[j]) * load_lanes(in.x[j] + p, n));
   int64_t i = 0;
   const auto move = [&]<int64_t kCount>() {
     Vec s[kCount];
@@ -154,8 +152,7 @@ void head_chunk(const SsdArgs& a, const SsdRow& row, int64_t head, const Chunk& 
   all_outputs(a, row, head, in, chunk);
   for (int64_t t = chunk.from; t < chunk.to; ++t) row.dt_since[t * a.heads + head] = in.dt[t];
   if (!chunk.complete()) return;
-  for (int64_t p = 0; p < a.head_dim; p += kLanes)
-    edge_block(a, row, head, in, p, static_cast<int>(a.head_dim - p < kLanes ? a.head_dim - p : kLanes));
+  for (int64_t p = 0; p < a.head_dim; p += kLanes) edge_block(a, row, head, in, p, lanes_at(p, a.head_dim));
 }
 
 void ssd(const SsdArgs& a, Launch& launch) {

@@ -2,7 +2,10 @@
 
 #include <filesystem>
 
+#include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "models/hf_config.h"
 
 namespace godwit {
 namespace {
@@ -50,6 +53,31 @@ const Architecture* find_hf_architecture(const Json& config, const HfClass*& fou
     }
   }
   return nullptr;
+}
+
+std::string architecture_names() {
+  std::string names;
+  for (const Architecture* a : registry()) names += (names.empty() ? "" : ", ") + a->name;
+  return names;
+}
+
+const Architecture* configure_from_hf(Json json, const std::string& source, Config& config) {
+  if (!json.is_object()) invalid("{}: expected an object, got {}", source, json.type_name());
+  const HfClass* hf_class = nullptr;
+  const Architecture* a = find_hf_architecture(json, hf_class);
+  if (a == nullptr) {
+    const Json named = json.contains("architectures") ? json["architectures"] : json.value("model_type", Json());
+    invalid("{}: key architectures: {} is not supported, expected a class of {}", source,
+            printable(dump_json(named), 100), architecture_names());
+  }
+  const Json defaults = Json::parse(hf_class->defaults);
+  for (const auto& [key, value] : defaults.items())
+    if (!json.contains(key)) json[key] = value;
+  config.source = printable_path(source);
+  config.architecture = a->name;
+  config.set("general.architecture", a->name);
+  a->from_hf({std::move(json), config.source}, config);
+  return a;
 }
 
 Registered::Registered(const Architecture& architecture, const char* file) {

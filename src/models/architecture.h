@@ -45,6 +45,12 @@ const std::vector<std::string>& architecture_files();
 /// By Hugging Face class or, when there is none, model type; null when unknown. `found` gets the class.
 const Architecture* find_hf_architecture(const Json& config_json, const HfClass*& found);
 
+/// Their GGUF names, for messages.
+std::string architecture_names();
+/// A config.json, class defaults filled in, to GGUF's vocabulary. Returns its architecture. Throws Error (kInvalid)
+/// naming `source` and key, also when no architecture covers its class.
+const Architecture* configure_from_hf(Json json, const std::string& source, Config& config);
+
 /// A static object of this type in an architecture's file makes it known.
 struct Registered {
   explicit Registered(const Architecture& architecture, const char* file = __builtin_FILE());

@@ -41,9 +41,7 @@ std::unique_ptr<Block> latent(const Scope& s, const Config& c) {
   spec.rope_dim = c.integer("rope.dimension_count_mla");
   spec.v_dim = c.integer("attention.value_length_mla");
   spec.biased = c.boolean("attention.bias", false);
-  Config rotary = c;
-  rotary.set("rope.dimension_count", spec.rope_dim);
-  spec.rope = rope_from(rotary, spec.rope_dim, /*interleaved=*/false);
+  spec.rope = rope_from(c, spec.rope_dim, /*interleaved=*/false, {.dimension_count = "rope.dimension_count_mla"});
   return std::make_unique<LatentAttention>(s, spec);
 }
 

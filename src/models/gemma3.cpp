@@ -69,7 +69,7 @@ Model build(const Config& c, Weights& w) {
                           .norm_plus_one = true};
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff, .activation = Activation::kGeluTanh};
   const RopeSpec global = rope_from(c, d.head_dim, false);
-  const RopeSpec local = rope_from(c, d.head_dim, false, /*scaled=*/false, "rope.freq_base_swa");
+  const RopeSpec local = rope_from(c, d.head_dim, false, {.scaled = false, .base = "rope.freq_base_swa"});
   for (int64_t window : windows(c, d.n_layers, kUsualPattern)) {
     const Scope s = w.block(static_cast<int64_t>(model.layers().size()));
     attention.window = window;

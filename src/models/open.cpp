@@ -5,10 +5,10 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "formats/gguf.h"
 #include "formats/hf_folder.h"
-#include "models/hf_config.h"
 #include "tensor/decode.h"
 
 namespace godwit {
@@ -19,12 +19,6 @@ constexpr uint64_t kMostConfigBytes = uint64_t{16} << 20;
 bool is_folder(const std::string& path) {
   struct stat status {};
   return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-std::string known_names() {
-  std::string names;
-  for (const Architecture* a : architectures()) names += (names.empty() ? "" : ", ") + a->name;
-  return names;
 }
 
 // Rotary factors lie in tensors of a GGUF file; to us they are configuration.
@@ -61,30 +55,11 @@ void configure_from_gguf(OpenModel& m) {
   m.architecture = find_architecture(m.config);
   if (m.architecture == nullptr)
     invalid("{}: key general.architecture: {} is not supported, expected one of {}", m.config.source,
-            quoted(m.config.architecture), known_names());
+            quoted(m.config.architecture), architecture_names());
   take_rope_factors(m);
   // The table of embeddings says how many tokens there are; the key is optional.
   if (const StoredTensor* t = m.stored.find("token_embd.weight"); t != nullptr && t->shape.rank == 2)
     m.config.set("vocab_size", t->shape[0]);
-}
-
-void configure_from_hf(OpenModel& m, const std::string& text, const std::string& source) {
-  Json json = parse_json(text, source);
-  if (!json.is_object()) invalid("{}: expected an object, got {}", source, json.type_name());
-  const HfClass* hf_class = nullptr;
-  m.architecture = find_hf_architecture(json, hf_class);
-  if (m.architecture == nullptr) {
-    const Json named = json.contains("architectures") ? json["architectures"] : json.value("model_type", Json());
-    invalid("{}: key architectures: {} is not supported, expected a class of {}", source,
-            printable(dump_json(named), 100), known_names());
-  }
-  const Json defaults = Json::parse(hf_class->defaults);
-  for (const auto& [key, value] : defaults.items())
-    if (!json.contains(key)) json[key] = value;
-  m.config.source = printable_path(source);
-  m.config.architecture = m.architecture->name;
-  m.config.set("general.architecture", m.architecture->name);
-  m.architecture->from_hf({std::move(json), m.config.source}, m.config);
 }
 
 bool gains_are_offsets(const Architecture& a) {
@@ -100,11 +75,12 @@ std::unique_ptr<OpenModel> open_model(const std::string& path, const OpenOptions
   std::unique_ptr<WeightSource> source;
   if (options.random_seed) {
     const std::string file = is_folder(path) ? path + "/config.json" : path;
-    configure_from_hf(*m, read_text(file, kMostConfigBytes), file);
+    m->architecture = configure_from_hf(parse_json(read_text(file, kMostConfigBytes), file), file, m->config);
     source = random_source(*options.random_seed, options.random_type, gains_are_offsets(*m->architecture));
   } else if (is_folder(path)) {
     m->stored = open_hf_folder(path);
-    configure_from_hf(*m, m->stored.config_json, path + "/config.json");
+    const std::string file = path + "/config.json";
+    m->architecture = configure_from_hf(parse_json(m->stored.config_json, file), file, m->config);
     source = stored_source(m->stored, m->config, m->architecture->names, options.load.decoded_type);
   } else {
     m->stored = open_gguf(path);

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "models/architecture.h"
-#include "models/hf_config.h"
 #include "models/shipped_shape.h"
 
 namespace godwit {
@@ -34,17 +33,8 @@ int64_t shipped_kv_heads(int64_t heads) {
 }
 
 int64_t active_parameters(const Json& json) {
-  const HfClass* found = nullptr;
-  const Architecture* a = find_hf_architecture(json, found);
-  if (a == nullptr) invalid("config.json: key architectures: not supported");
-  Json whole = json;
-  const Json defaults = Json::parse(found->defaults);
-  for (const auto& [key, value] : defaults.items())
-    if (!whole.contains(key)) whole[key] = value;
   Config config;
-  config.source = "config.json";
-  config.architecture = a->name;
-  a->from_hf({std::move(whole), config.source}, config);
+  const Architecture* a = configure_from_hf(json, "config.json", config);
   Weights weights(random_source(0, DType::kQ8_0, false), {});
   const Model model = a->build(config, weights);
   const int64_t embedding = model.vocab_size() * model.d_model();

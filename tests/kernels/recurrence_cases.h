@@ -265,26 +265,9 @@ struct SsdCase : Recurrence {
       of.push_back({b.first, b.count, b.past, b.parts[0], b.parts[1], b.parts[2], b.parts[3]});
     Fenced<float> scratch(static_cast<size_t>(tokens * groups * kEdgeTokens));
     const float *x = in[0].data(), *b = x + width;
-    kernels.ssd({y,
-                 x,
-                 b,
-                 b + groups * d_state,
-                 in[1].data(),
-                 weights[0].data(),
-                 weights[1].data(),
-                 weights[2].data(),
-                 of.data(),
-                 static_cast<int64_t>(of.size()),
-                 tokens,
-                 streams[0].step,
-                 streams[1].step,
-                 heads,
-                 head_dim,
-                 d_state,
-                 groups,
-                 dt_low,
-                 dt_high,
-                 scratch.data()},
+    kernels.ssd({y, x, b, b + groups * d_state, in[1].data(), weights[0].data(), weights[1].data(), weights[2].data(),
+                 of.data(), static_cast<int64_t>(of.size()), streams[0].step, streams[1].step, heads, head_dim, d_state,
+                 groups, dt_low, dt_high, scratch.data()},
                 launch);
   }
 

@@ -31,7 +31,6 @@ TEST(Registry, HoldsWhatTheFolderHolds) {
                                         "latent",
                                         "mixture",
                                         "mixture_keys",
-                                        "shipped_patterns",
                                         "shipped_fit",
                                         "attention_parts",
                                         "feed_forward_parts",
