@@ -17,6 +17,7 @@ struct ParameterStream {
   int64_t permuted_heads = 0;  // not 0: rows go to Hugging Face's order, head by head
   Transform transform = Transform::kNone;
   float add = 0.0f;
+  bool minus_exp = false;  // -exp of the values
   bool raw = false;  // the stored tensor as it is: already in the target's form
 
   using Write = std::function<void(const std::byte*, size_t)>;
