@@ -182,6 +182,29 @@ Json parse_json(std::string_view text, const std::string& source, size_t max_dep
   return std::move(builder.root);
 }
 
+Json parse_python_json(std::string_view text, const std::string& source) {
+  constexpr std::string_view kWords[] = {"-Infinity", "Infinity", "NaN"};
+  std::string changed;
+  size_t copied = 0;
+  bool in_string = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '"') in_string = !in_string;
+    if (in_string) {
+      at += text[at] == '\\' ? 1 : 0;
+      continue;
+    }
+    for (const std::string_view word : kWords) {
+      if (!text.substr(at).starts_with(word)) continue;
+      changed.append(text.substr(copied, at - copied)).append(R"({"__float__":")").append(word).append("\"}");
+      copied = at + word.size();
+      at = copied - 1;
+      break;
+    }
+  }
+  if (copied == 0) return parse_json(text, source);
+  return parse_json(changed.append(text.substr(copied)), source);
+}
+
 std::string dump_json(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace godwit

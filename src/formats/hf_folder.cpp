@@ -124,7 +124,7 @@ void read_config(const Folder& folder, StoredModel& model) {
   if (!folder.has("config.json"))
     invalid("{}: no such file: a model folder needs one; here are {}", printable_path(source), folder.listing());
   std::string text = read_text(folder.resolve("config.json", source), kMaxConfigBytes);
-  const Json config = parse_json(text, printable_path(source));
+  const Json config = parse_python_json(text, printable_path(source));
   if (!config.is_object()) invalid("{}: expected an object, got {}", printable_path(source), config.type_name());
   const auto check_quantization = [&](const Json& part, const std::string& where) {
     for (const char* key : {"quantization_config", "compression_config"}) {

@@ -36,9 +36,11 @@ struct TensorName {
   std::string gguf;     // stem: "attn_q" (of a layer) or "token_embd"
   std::string hf = "";  // "self_attn.q_proj" (of a layer) or "model.embed_tokens"; empty: it has hf_forms only
   Transform transform = Transform::kNone;
-  std::string heads = "";      // kRopePairs: the Config key that counts heads
-  bool gguf_plus_one = false;  // the GGUF value is the trained one plus 1 (Gemma's norms)
-  bool hf_row = false;         // 1-D here, [1, d] in Hugging Face files
+  std::string heads = "";       // kRopePairs: the Config key that counts heads
+  bool gguf_plus_one = false;   // the GGUF value is the trained one plus 1 (Gemma's norms)
+  bool hf_row = false;          // 1-D here, [1, d] in Hugging Face files; [n, k] here, [n, 1, k] there
+  bool gguf_minus_exp = false;  // the GGUF value is -exp of the trained one (A_log)
+  bool hf_flat = false;         // 2-D here, 1-D in Hugging Face files
   // Complete entries only. Alternatives: the first that a container has is read; convert writes `hf`, or the first of
   // hf_forms that is not mxfp4, and the GGUF tensor of its own name.
   std::vector<StoredAs> hf_forms = {}, gguf_forms = {};

@@ -1,6 +1,7 @@
 #include "formats/weight_source.h"
 
 #include <charconv>
+#include <cmath>
 #include <map>
 
 #include "base/error.h"
@@ -14,15 +15,15 @@
 namespace godwit {
 namespace {
 
-// Sizes of 1 in front say nothing: [1, d] holds a vector of d.
+// Sizes of 1 say nothing: [1, d] holds a vector of d.
 bool equal_but_for_ones(const Shape& a, const Shape& b) {
   int i = 0, j = 0;
-  while (i < a.rank && a[i] == 1) ++i;
-  while (j < b.rank && b[j] == 1) ++j;
-  if (a.rank - i != b.rank - j) return false;
-  for (; i < a.rank; ++i, ++j)
-    if (a[i] != b[j]) return false;
-  return true;
+  while (true) {
+    while (i < a.rank && a[i] == 1) ++i;
+    while (j < b.rank && b[j] == 1) ++j;
+    if (i == a.rank || j == b.rank) return i == a.rank && j == b.rank;
+    if (a[i++] != b[j++]) return false;
+  }
 }
 
 // n rows from one type to another.
@@ -52,9 +53,10 @@ class StoredSource final : public WeightSource {
     }
     if (!place.rows) return std::nullopt;
     const Shape& stored = place.rows->shape();
-    const Shape& shape = equal_but_for_ones(stored, expected) ? expected : stored;
     const TensorName* entry = find_name(names_, split_gguf_name(name));
-    if (entry != nullptr && entry->gguf_plus_one && !is_hf()) return Info{DType::kF32, shape};
+    const bool flat = entry != nullptr && entry->hf_flat && is_hf() && stored == Shape{expected.count()};
+    const Shape& shape = flat || equal_but_for_ones(stored, expected) ? expected : stored;
+    if (changed_in_gguf(entry)) return Info{DType::kF32, shape};
     return Info{place.rows->is_decoded() ? decoded_type(name, expected) : place.rows->type(), shape};
   }
 
@@ -63,8 +65,7 @@ class StoredSource final : public WeightSource {
     CHECK(place.form || place.rows, "{} is not stored", name);
     const DType type = place.form ? place.form->type() : place.rows->type();
     const TensorName* entry = find_name(names_, split_gguf_name(name));
-    const bool plus_one = entry != nullptr && entry->gguf_plus_one && !is_hf();
-    if (type == info.dtype && !plus_one) {
+    if (type == info.dtype && !changed_in_gguf(entry)) {
       read_stored(name, place, info.shape, first, n, out);
       return;
     }
@@ -72,14 +73,14 @@ class StoredSource final : public WeightSource {
     std::vector<std::byte> raw(static_cast<size_t>(n * matrix_bytes(type, 1, width)));
     read_stored(name, place, info.shape, first, n, raw.data());
     encode_rows(type, raw.data(), info.dtype, out, n, width);
-    if (!plus_one) return;
-    auto* values = reinterpret_cast<float*>(out);
-    for (int64_t i = 0; i < n * width; ++i) values[i] -= 1.0f;
+    if (changed_in_gguf(entry)) restore(*entry, name, reinterpret_cast<float*>(out), n * width);
   }
 
   const std::byte* mapped(const std::string& name, const Info& info) const override {
     const TensorName* entry = find_name(names_, split_gguf_name(name));
-    if (entry != nullptr && (entry->gguf_plus_one || (is_hf() && entry->transform != Transform::kNone))) return nullptr;
+    if (changed_in_gguf(entry) ||
+        (entry != nullptr && (entry->gguf_plus_one || (is_hf() && entry->transform != Transform::kNone))))
+      return nullptr;
     const Place place = locate(name, info.shape, true);
     if (place.form) return place.form->mapped();
     return place.rows->mapped();
@@ -110,6 +111,25 @@ class StoredSource final : public WeightSource {
     std::optional<StoredRows> rows;  // one tensor of the same rows
     std::optional<Placement> form;   // else
   };
+
+  // Whether the file's value is not the trained one.
+  bool changed_in_gguf(const TensorName* entry) const {
+    return entry != nullptr && (entry->gguf_plus_one || entry->gguf_minus_exp) && !is_hf();
+  }
+
+  // GGUF's values to the trained ones.
+  void restore(const TensorName& entry, const std::string& name, float* values, int64_t n) const {
+    for (int64_t i = 0; i < n; ++i) {
+      if (entry.gguf_plus_one) {
+        values[i] -= 1.0f;
+        continue;
+      }
+      if (!(values[i] < 0.0f))
+        invalid("{}: tensor {}: expected negative values, got {} at {}", printable_path(model_.path),
+                printable(name, 120), values[i], i);
+      values[i] = static_cast<float>(std::log(-static_cast<double>(values[i])));
+    }
+  }
 
   bool is_hf() const { return model_.container == Container::kHuggingFace; }
 

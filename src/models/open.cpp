@@ -75,12 +75,12 @@ std::unique_ptr<OpenModel> open_model(const std::string& path, const OpenOptions
   std::unique_ptr<WeightSource> source;
   if (options.random_seed) {
     const std::string file = is_folder(path) ? path + "/config.json" : path;
-    m->architecture = configure_from_hf(parse_json(read_text(file, kMostConfigBytes), file), file, m->config);
+    m->architecture = configure_from_hf(parse_python_json(read_text(file, kMostConfigBytes), file), file, m->config);
     source = random_source(*options.random_seed, options.random_type, gains_are_offsets(*m->architecture));
   } else if (is_folder(path)) {
     m->stored = open_hf_folder(path);
     const std::string file = path + "/config.json";
-    m->architecture = configure_from_hf(parse_json(m->stored.config_json, file), file, m->config);
+    m->architecture = configure_from_hf(parse_python_json(m->stored.config_json, file), file, m->config);
     source = stored_source(m->stored, m->config, m->architecture->names, options.load.decoded_type);
   } else {
     m->stored = open_gguf(path);

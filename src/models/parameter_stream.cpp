@@ -1,6 +1,7 @@
 #include "models/parameter_stream.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/error.h"
@@ -67,7 +68,7 @@ void ParameterStream::fill_rows(int64_t begin, int64_t end, const Write& write) 
 
 void ParameterStream::pass_on(const std::vector<std::byte>& bytes, int64_t n, int64_t width, int64_t row_bytes,
                               const Write& write) const {
-  if (to == info.dtype && add == 0.0f) {
+  if (to == info.dtype && add == 0.0f && !minus_exp) {
     write(bytes.data(), bytes.size());
     return;
   }
@@ -78,6 +79,8 @@ void ParameterStream::pass_on(const std::vector<std::byte>& bytes, int64_t n, in
     decode_row(info.dtype, bytes.data() + r * row_bytes, values.data(), width);
     if (add != 0.0f)
       for (float& v : values) v += add;
+    if (minus_exp)
+      for (float& v : values) v = static_cast<float>(-std::exp(static_cast<double>(v)));
     encode_row(to, values.data(), out.data() + r * to_bytes, width);
   }
   write(out.data(), out.size());

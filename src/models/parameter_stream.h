@@ -17,7 +17,8 @@ struct ParameterStream {
   int64_t permuted_heads = 0;  // not 0: rows go to Hugging Face's order, head by head
   Transform transform = Transform::kNone;
   float add = 0.0f;
-  bool raw = false;  // the stored tensor as it is: already in the target's form
+  bool minus_exp = false;  // -exp of the values
+  bool raw = false;        // the stored tensor as it is: already in the target's form
 
   using Write = std::function<void(const std::byte*, size_t)>;
   /// Gives all rows to `write`, in the target's type and order.

@@ -78,10 +78,11 @@ GgufPlan plan_gguf(const OpenModel& m, std::optional<DType> type) {
     ParameterStream stream = stream_of(m, p, DType::kF32);
     if (!small) stream.to = type ? fitting(*type, p.tensor.shape) : stream.info.dtype;
     const TensorName* entry = find_name(m.architecture->names, split_gguf_name(p.name));
-    if (entry != nullptr && entry->gguf_plus_one) {
+    if (entry != nullptr && (entry->gguf_plus_one || entry->gguf_minus_exp)) {
       stream.raw = from_gguf;
       if (from_gguf) stream.info.dtype = m.stored.find(p.name)->dtype;
-      stream.add = from_gguf ? 0.0f : 1.0f;
+      stream.add = entry->gguf_plus_one && !from_gguf ? 1.0f : 0.0f;
+      stream.minus_exp = entry->gguf_minus_exp && !from_gguf;
     }
     plan.tensors.push_back(to_write(p.name, stream));
   }

@@ -44,7 +44,9 @@ HfPlan plan_hf(const OpenModel& m, std::optional<DType> type) {
       continue;
     }
     plan.tensors.push_back(to_write(*hf_name(m.architecture->names, p.name), stream));
-    if (entry->hf_row) plan.tensors.back().shape = {1, stream.info.shape[0]};
+    const Shape shape = stream.info.shape;
+    if (entry->hf_row) plan.tensors.back().shape = shape.rank == 1 ? Shape{1, shape[0]} : Shape{shape[0], 1, shape[1]};
+    if (entry->hf_flat) plan.tensors.back().shape = {shape.count()};
   }
   forms.move_to(plan.tensors);
   if (rounded)

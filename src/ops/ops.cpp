@@ -36,7 +36,9 @@ Tensor gather_rows(Context& cx, Tensor x, std::span<const int32_t> index) {
 }
 
 Tensor rms_norm(Context& cx, Tensor x, Tensor gain, float eps, bool gain_plus_one) {
-  CHECK(x.width() == gain.size(), "rms_norm: x {} against gain {}", x.shape.text(), gain.shape.text());
+  const int64_t gain_rows = gain.rows();
+  CHECK(x.width() == gain.width() && x.rows() % gain_rows == 0, "rms_norm: x {} against gain {}", x.shape.text(),
+        gain.shape.text());
   Tensor y = empty(cx, x.shape);
   run(cx, "rms_norm", cx.kernels.rms_norm,
       RmsNormArgs{.y = y.f32(),
@@ -45,7 +47,8 @@ Tensor rms_norm(Context& cx, Tensor x, Tensor gain, float eps, bool gain_plus_on
                   .rows = x.rows(),
                   .width = x.width(),
                   .eps = eps,
-                  .gain_plus_one = gain_plus_one},
+                  .gain_plus_one = gain_plus_one,
+                  .gain_rows = gain_rows},
       {.flops = 4 * x.size(), .weight_bytes = gain.bytes()});
   return y;
 }

@@ -41,13 +41,12 @@ std::map<std::string, std::string> hashes(int level, bool all = true) {
   for (size_t i = 0; i < architectures().size(); ++i) {
     const Architecture* a = architectures()[i];
     if (!all && in_short(*a)) continue;
-    const std::string path = testing::TempDir() + "godwit_hashes_" + architecture_files()[i] + ".json";
-    std::ofstream(path) << a->tiny;
+    const TempFolder folder;
+    const std::string path = folder.write("config.json", a->tiny);
     OpenOptions options;
     options.random_seed = 1;
     options.random_type = DType::kQ8_0;
     result["random-" + architecture_files()[i]] = hash_of(*opened(path, options), level);
-    std::filesystem::remove(path);
   }
   return result;
 }

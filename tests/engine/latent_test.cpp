@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "engine/harness.h"
+#include "temp_folder.h"
 
 namespace godwit {
 namespace {
@@ -18,14 +19,11 @@ std::string config_json(int64_t q_rank, bool interleaved) {
 }
 
 std::unique_ptr<OpenModel> open_json(const std::string& json) {
-  const std::string path = testing::TempDir() + "godwit_latent.json";
-  std::ofstream(path) << json;
+  const TempFolder folder;
   OpenOptions options;
   options.random_seed = 5;
   options.random_type = DType::kF32;
-  auto open = opened(path, options);
-  std::filesystem::remove(path);
-  return open;
+  return opened(folder.write("config.json", json), options);
 }
 
 using Vector = std::vector<double>;

@@ -9,19 +9,17 @@
 
 #include "engine/harness.h"
 #include "ops/context.h"
+#include "temp_folder.h"
 
 namespace godwit {
 
 /// The registered architecture's tiny model with random weights of this type.
 inline std::unique_ptr<OpenModel> tiny(const Architecture& architecture, DType type) {
-  const std::string path = testing::TempDir() + "godwit_laws_" + architecture.name + ".json";
-  std::ofstream(path) << architecture.tiny;
+  const TempFolder folder;
   OpenOptions options;
   options.random_seed = 11;
   options.random_type = type;
-  auto open = opened(path, options);
-  std::filesystem::remove(path);
-  return open;
+  return opened(folder.write("config.json", architecture.tiny), options);
 }
 
 /// Whether an architecture routes tokens to experts.

@@ -170,13 +170,18 @@ TEST_F(RefusedConfigJson, KeysOfOneFamily) {
 
 // JSON has no NaN; Python writes one all the same.
 TEST_F(RefusedConfigJson, NotANumber) {
-  for (const char* name : {"GptOssForCausalLM", "DeepseekV3ForCausalLM", "GraniteMoeForCausalLM"}) {
-    for (const char* key : {"swiglu_limit", "routed_scaling_factor", "logits_scaling"}) {
-      std::string text = architecture_of(name).tiny;
-      text.insert(1, std::string("\"") + key + "\": NaN, ");
+  constexpr std::pair<const char*, const char*> kRead[] = {{"GptOssForCausalLM", "swiglu_limit"},
+                                                           {"DeepseekV3ForCausalLM", "routed_scaling_factor"},
+                                                           {"GraniteMoeForCausalLM", "logits_scaling"}};
+  for (const auto& [name, key] : kRead) {
+    for (const char* value : {"NaN", "Infinity", "-Infinity"}) {
+      Json json = Json::parse(architecture_of(name).tiny);
+      json[key] = "VALUE";
+      std::string text = json.dump();
+      text.replace(text.find("\"VALUE\""), 7, value);
       OpenOptions options;
       options.random_seed = 1;
-      expect_refused(scratch_.write("config.json", text), options, "config.json", text);
+      expect_refused(scratch_.write("config.json", text), options, key, text);
     }
   }
 }

@@ -1,0 +1,106 @@
+#include "ops/recurrence.h"
+
+namespace godwit {
+namespace {
+
+/// Rows of the batch with what make(row) adds, in the arena; none in a dry pass.
+template <class RowArgs, class Make>
+RowArgs* rows_of(Context& cx, const StepInput& in, const Make& make) {
+  const auto& rows = in.step.batch.rows;
+  auto* out = reinterpret_cast<RowArgs*>(cx.arena.alloc(static_cast<int64_t>(rows.size() * sizeof(RowArgs))));
+  for (size_t i = 0; !cx.dry && i < rows.size(); ++i) out[i] = make(rows[i]);
+  return out;
+}
+
+int64_t n_rows(const StepInput& in) { return static_cast<int64_t>(in.step.batch.rows.size()); }
+
+}  // namespace
+
+std::vector<StatePart> conv_state(int64_t channels, int64_t taps) {
+  return {
+      {.name = "conv", .keep = Keep::kEdge, .shape = {std::max<int64_t>(taps - 1, 1), channels}, .dtype = DType::kF32},
+      {.name = "conv_in", .keep = Keep::kSinceEdge, .shape = {channels}, .dtype = DType::kF32}};
+}
+
+Tensor short_conv(Context& cx, Tensor x, int64_t first, const ConvWeight& w, bool silu, const StepInput& in,
+                  size_t part) {
+  const int64_t channels = w.weight.shape[0], taps = w.weight.shape[1];
+  CHECK(first >= 0 && first + channels <= x.width() && taps >= 1 && taps <= kMostTaps, "convolution {} of {} from {}",
+        w.weight.shape.text(), x.shape.text(), first);
+  Tensor y = empty(cx, {x.rows(), channels});
+  const auto* rows = rows_of<ConvRow>(cx, in, [&](const Row& row) {
+    return ConvRow{row.first, row.count, row.past, in.edge(row, part), in.since_edge(row, part + 1, 0)};
+  });
+  run(cx, "short_conv", cx.kernels.short_conv,
+      ShortConvArgs{.y = y.f32(),
+                    .x = x.f32() + first,
+                    .w = w.weight.f32(),
+                    .bias = w.bias.empty() ? nullptr : w.bias.f32(),
+                    .rows = rows,
+                    .n_rows = n_rows(in),
+                    .x_step = x.width(),
+                    .channels = channels,
+                    .taps = taps,
+                    .silu = silu},
+      {.flops = 2 * taps * y.size(),
+       .weight_bytes = w.weight.bytes(),
+       .state_bytes = (taps * n_rows(in) + x.rows()) * channels * 4});
+  return y;
+}
+
+std::vector<StatePart> ssd_state(const SsdSpec& s) {
+  const auto rows = [](const char* name, int64_t width) {
+    return StatePart{.name = name, .keep = Keep::kSinceEdge, .shape = {width}, .dtype = DType::kF32};
+  };
+  return {{.name = "ssm", .keep = Keep::kEdge, .shape = {s.heads, s.d_state, s.head_dim}, .dtype = DType::kF32},
+          rows("x", s.inner()),
+          rows("b", s.groups * s.d_state),
+          rows("dt", s.heads)};
+}
+
+Tensor ssd(Context& cx, Tensor xbc, Tensor dt, int64_t dt_first, const SsdWeight& w, const SsdSpec& s,
+           const StepInput& in, size_t part) {
+  CHECK(xbc.width() == s.channels() && dt_first + s.heads <= dt.width() && xbc.rows() == dt.rows() &&
+            w.a_log.size() == s.heads && w.d.size() == s.heads && w.dt_bias.size() == s.heads &&
+            s.heads % s.groups == 0,
+        "ssd: {} and {} for {} heads of {}", xbc.shape.text(), dt.shape.text(), s.heads, s.head_dim);
+  const int64_t tokens = xbc.rows(), shared = s.groups * s.d_state;
+  Tensor y = empty(cx, {tokens, s.inner()});
+  const ArenaScope scope(cx.arena);
+  const Tensor g = empty(cx, {tokens, s.groups, kEdgeTokens});
+  const auto* rows = rows_of<SsdRow>(cx, in, [&](const Row& row) {
+    return SsdRow{row.first,
+                  row.count,
+                  row.past,
+                  in.edge(row, part),
+                  in.since_edge(row, part + 1, 0),
+                  in.since_edge(row, part + 2, 0),
+                  in.since_edge(row, part + 3, 0)};
+  });
+  run(cx, "ssd", cx.kernels.ssd,
+      SsdArgs{.y = y.f32(),
+              .x = xbc.f32(),
+              .b = xbc.f32() + s.inner(),
+              .c = xbc.f32() + s.inner() + shared,
+              .dt = dt.f32() + dt_first,
+              .a_log = w.a_log.f32(),
+              .d = w.d.f32(),
+              .dt_bias = w.dt_bias.f32(),
+              .rows = rows,
+              .n_rows = n_rows(in),
+              .x_step = xbc.width(),
+              .dt_step = dt.width(),
+              .heads = s.heads,
+              .head_dim = s.head_dim,
+              .d_state = s.d_state,
+              .groups = s.groups,
+              .dt_low = s.dt_low,
+              .dt_high = s.dt_high,
+              .g = g.f32()},
+      {.flops = tokens * (4 * s.inner() * s.d_state + kEdgeTokens * (s.inner() + shared)),
+       .weight_bytes = w.a_log.bytes() + w.d.bytes() + w.dt_bias.bytes(),
+       .state_bytes = n_rows(in) * s.inner() * s.d_state * 4 + tokens * (s.inner() + shared + s.heads) * 4});
+  return y;
+}
+
+}  // namespace godwit

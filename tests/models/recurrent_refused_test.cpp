@@ -1,0 +1,67 @@
+// Recurrent mixers that no file may have: each is refused by one line that names the key.
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "formats/scratch.h"
+#include "models/open.h"
+
+namespace godwit {
+namespace {
+
+struct Refused {
+  const char* hf_class;
+  const char* key;
+  Json value;
+  const char* named;  // by the message
+};
+
+TEST(RefusedRecurrent, SizesOfConfigJson) {
+  const int64_t kTwo31 = int64_t{1} << 31;
+  const std::vector<Refused> cases = {
+      {"Mamba2ForCausalLM", "n_groups", 0, "ssm.group_count"},
+      {"Mamba2ForCausalLM", "n_groups", 3, "ssm.group_count"},  // of 4 heads
+      {"Mamba2ForCausalLM", "n_groups", kTwo31, "ssm.group_count"},
+      {"Mamba2ForCausalLM", "state_size", 0, "ssm.state_size"},
+      {"Mamba2ForCausalLM", "state_size", -1, "ssm.state_size"},
+      {"Mamba2ForCausalLM", "state_size", kTwo31, "ssm.state_size"},
+      {"Mamba2ForCausalLM", "state_size", "8", "state_size"},
+      {"Mamba2ForCausalLM", "conv_kernel", 0, "ssm.conv_kernel"},
+      {"Mamba2ForCausalLM", "conv_kernel", kTwo31, "ssm.conv_kernel"},
+      {"Mamba2ForCausalLM", "num_heads", 0, "num_heads"},
+      {"Mamba2ForCausalLM", "num_heads", 3, "num_heads"},  // of 16 do not fill 64
+      {"Mamba2ForCausalLM", "num_heads", INT64_MAX, "num_heads"},
+      {"Mamba2ForCausalLM", "head_dim", 0, "num_heads"},
+      {"Mamba2ForCausalLM", "expand", "x", "expand"},
+      {"Mamba2ForCausalLM", "hidden_act", "gelu", "hidden_act"},
+      {"Mamba2ForCausalLM", "time_step_limit", Json{{0.0, 1.0, 2.0}}, "time_step_limit"},
+      {"Mamba2ForCausalLM", "time_step_limit", Json{{"0", 1.0}}, "time_step_limit"},
+      {"Mamba2ForCausalLM", "time_step_limit", 3, "time_step_limit"},
+      {"Mamba2ForCausalLM", "num_hidden_layers", 10000000, "block_count"},
+  };
+  const Scratch scratch;
+  OpenOptions options;
+  options.random_seed = 1;
+  for (const Refused& c : cases) {
+    const HfClass* found = nullptr;
+    const Architecture* a = find_hf_architecture(Json{{"architectures", {c.hf_class}}}, found);
+    ASSERT_NE(a, nullptr) << c.hf_class;
+    Json json = Json::parse(a->tiny);
+    json["architectures"] = Json::array({c.hf_class});
+    json[c.key] = c.value;
+    const std::string what = std::string(c.hf_class) + ": " + c.key + " = " + c.value.dump();
+    try {
+      open_model(scratch.write("config.json", json.dump()), options);
+      ADD_FAILURE() << what << ": was opened";
+    } catch (const Error& e) {
+      const std::string message = e.what();
+      EXPECT_EQ(e.kind(), ErrorKind::kInvalid) << what << ": " << message;
+      EXPECT_NE(message.find(c.named), std::string::npos) << what << ": " << message;
+      EXPECT_EQ(message.find('\n'), std::string::npos) << what << ": " << message;
+      EXPECT_EQ(message.find("does not fit together"), std::string::npos) << what << ": " << message;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace godwit
