@@ -20,7 +20,7 @@ class StateLaws {
   StateLaws(const OpenModel& open, RunnerOptions options, std::vector<TokenId> ids, StateFault fault = {})
       : ids_(std::move(ids)),
         fault_(std::move(fault)),
-        tested_(open, with_room(options, 5)),
+        tested_(open, with_room(options, room(open, options, ids_.size()))),
         cold_(open, with_room(options, 1)),
         expected_(cold(ids_)) {}
 
@@ -40,6 +40,12 @@ class StateLaws {
   int64_t resumed() const { return resumed_; }  // tokens that were not computed again, all laws together
 
  private:
+  /// Sequences that the pool has room for. Where a model keeps records alone, what is remembered after each token takes
+  /// as much as a sequence; elsewhere it finds room where pages would lie.
+  static int64_t room(const OpenModel& open, const RunnerOptions& o, size_t n_tokens) {
+    return 5 + (keeps_pages(open.model->state_layout(o.cache)) ? 0 : static_cast<int64_t>(n_tokens));
+  }
+  static bool keeps_pages(const StateLayout& layout) { return !layout.groups.empty(); }
   static RunnerOptions with_room(RunnerOptions o, int64_t sequences) {
     o.sequences = sequences;
     o.context = 512;
@@ -92,9 +98,15 @@ class StateLaws {
   }
   /// Takes all room for a moment, so that nothing stays remembered. Says whether it did.
   bool evict_all() {
-    SequenceState hog;
-    for (int64_t n = kPageTokens; tested_.pool().reserve(hog, n);) n += kPageTokens;
-    tested_.pool().release(hog);
+    std::vector<SequenceState> hogs(1);
+    for (int64_t n = kPageTokens; tested_.pool().reserve(hogs.back(), n);) {
+      if (keeps_pages(tested_.layout())) {
+        n += kPageTokens;
+      } else {
+        hogs.emplace_back();
+      }
+    }
+    for (SequenceState& hog : hogs) tested_.pool().release(hog);
     return tested_.pool().cached_bytes() == 0;
   }
 

@@ -59,6 +59,18 @@ TEST(RefusedRecurrent, SizesOfConfigJson) {
       {"MambaForCausalLM", "use_conv_bias", 1, "use_conv_bias"},
       {"MambaForCausalLM", "layer_norm_epsilon", -1.0, "layer_norm_rms_epsilon"},
       {"MambaForCausalLM", "num_hidden_layers", 0, "block_count"},
+      {"RecurrentGemmaForCausalLM", "block_types", Json::array(), "block_types"},
+      {"RecurrentGemmaForCausalLM", "block_types", Json{"recurrent", "mamba"}, "block_types"},
+      {"RecurrentGemmaForCausalLM", "block_types", Json{1, 2}, "block_types"},
+      {"RecurrentGemmaForCausalLM", "block_types", "recurrent", "block_types"},
+      {"RecurrentGemmaForCausalLM", "lru_width", 0, "rglru.width"},
+      {"RecurrentGemmaForCausalLM", "lru_width", 63, "rglru.width"},  // of 2 heads
+      {"RecurrentGemmaForCausalLM", "lru_width", kTwo31, "rglru.width"},
+      {"RecurrentGemmaForCausalLM", "conv1d_width", 0, "rglru.conv_kernel"},
+      {"RecurrentGemmaForCausalLM", "conv1d_width", kTwo31, "rglru.conv_kernel"},
+      {"RecurrentGemmaForCausalLM", "attention_window_size", 0, "attention.sliding_window"},
+      {"RecurrentGemmaForCausalLM", "logits_soft_cap", -1.0, "final_logit_softcapping"},
+      {"RecurrentGemmaForCausalLM", "hidden_activation", "silu", "hidden_activation"},
       {"FalconMambaForCausalLM", "mixer_rms_eps", -1e-6, "dt_b_c_rms_epsilon"},
       {"FalconMambaForCausalLM", "mixer_rms_eps", "1e-6", "mixer_rms_eps"},
   };
