@@ -410,9 +410,9 @@ struct RgLruRow {
   float *a_since, *in_since;  // [kEdgeTokens][width]
 };
 
-/// r = sigmoid(r_raw + r_bias), i = sigmoid(i_raw + i_bias), a = exp((-8 softplus(lambda)) r), m = sqrt(fma(-a, a, 1)),
-/// in = m (i x); at the sequence's first token a = 0 and m = 1; h = fma(a, h, in), y = h. Source: De et al. 2024
-/// (Griffin), section 2.4.
+/// r = sigmoid(r_raw + r_bias), i = sigmoid(i_raw + i_bias), l = (-8 softplus(lambda)) r, a = exp(l), m = sqrt(1 - a^2)
+/// as sqrt(-2 t / (1 - t)) with t = tanh(l), which does not cancel where a is near 1, in = m (i x); at the sequence's
+/// first token a = 0 and m = 1; h = fma(a, h, in), y = h. Source: De et al. 2024 (Griffin), section 2.4.
 struct RgLruArgs {
   float* y;            // [tokens][width]
   const float* x;      // [tokens][width]

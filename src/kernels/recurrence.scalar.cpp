@@ -89,11 +89,13 @@ void rg_lru_row(const RgLruArgs& a, const RgLruRow& row) {
     for (int64_t t = 0; t < row.count; ++t) {
       const int64_t i = (row.first + t) * a.width + c, position = row.past + t;
       const float r = sigmoid(a.r_raw[i] + a.r_bias[c]), gate = sigmoid(a.i_raw[i] + a.i_bias[c]);
-      float decay = exp(slope * r), in = gate * a.x[i];
+      const float log_decay = slope * r;
+      float decay = exp(log_decay), in = gate * a.x[i];
       if (position == 0) {
         decay = 0.0f;
       } else {
-        in = sqrt(fma(-decay, decay, 1.0f)) * in;
+        const float half = tanh(log_decay);
+        in = sqrt(-2.0f * half / (1.0f - half)) * in;
       }
       a.y[i] = h = fma(decay, h, in);
       row_since(row.a_since, position, a.width)[c] = decay;

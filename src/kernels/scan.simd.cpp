@@ -135,11 +135,13 @@ void rg_lru_block(const RgLruArgs& a, const RgLruRow& row, int64_t channel, int 
   for (int64_t t = 0; t < row.count; ++t) {
     const int64_t i = (row.first + t) * a.width, position = row.past + t;
     const Vec r = sigmoid(at(a.r_raw + i) + r_bias), gate = sigmoid(at(a.i_raw + i) + i_bias);
-    Vec decay = exp(slope * r), in = gate * at(a.x + i);
+    const Vec log_decay = slope * r;
+    Vec decay = exp(log_decay), in = gate * at(a.x + i);
     if (position == 0) {
       decay = zero();
     } else {
-      in = sqrt(fma(-decay, decay, set1(1.0f))) * in;
+      const Vec half = tanh(log_decay);
+      in = sqrt(set1(-2.0f) * half / (set1(1.0f) - half)) * in;
     }
     h = fma(decay, h, in);
     store_lanes(a.y + i + channel, h, n);
