@@ -51,7 +51,7 @@ const std::vector<PartSize>& common_sizes() {
 const std::vector<LayerPart>& layer_parts() {
   static const std::vector<LayerPart> parts = [] {
     std::vector<LayerPart> all = attention_parts();
-    for (const LayerPart& part : feed_forward_parts()) all.push_back(part);
+    for (const auto& more : {recurrent_parts(), feed_forward_parts()}) all.insert(all.end(), more.begin(), more.end());
     return all;
   }();
   return parts;

@@ -33,6 +33,7 @@ struct LayerPart {
 
 /// The parts by the file that has them; layer_parts() joins these.
 std::vector<LayerPart> attention_parts();
+std::vector<LayerPart> recurrent_parts();
 std::vector<LayerPart> feed_forward_parts();
 
 const std::vector<LayerPart>& layer_parts();

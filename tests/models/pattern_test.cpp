@@ -184,6 +184,18 @@ TEST_F(GodwitConfig, DefaultsWhereItIsSilent) {
   EXPECT_EQ(open({{"model_type", "godwit"}, {"layers", "attention"}, {"hidden_size", 96}, {"num_attention_heads", 3}})
                 ->config.integer("attention.key_length"),
             32);
+  const auto recurrent =
+      open({{"model_type", "godwit"}, {"layers", "2*(mamba2+mlp)"}, {"hidden_size", 416}, {"vocab_size", 100}});
+  const std::vector<std::pair<const char*, int64_t>> sizes = {{"mamba2.inner_size", 832},
+                                                              {"mamba2.head_count", 13},
+                                                              {"mamba2.state_size", 128},
+                                                              {"mamba2.group_count", 1},
+                                                              {"mamba2.conv_kernel", 4}};
+  for (const auto& [key, value] : sizes) EXPECT_EQ(recurrent->config.integer(key), value) << key;
+  // 200 channels are no heads of 64: 2 heads of 100.
+  EXPECT_EQ(open({{"model_type", "godwit"}, {"layers", "mamba2"}, {"hidden_size", 100}, {"vocab_size", 100}})
+                ->config.integer("mamba2.head_count"),
+            2);
 }
 
 TEST_F(GodwitConfig, WhatNoModelHasIsRefused) {
@@ -193,7 +205,7 @@ TEST_F(GodwitConfig, WhatNoModelHasIsRefused) {
   refused("layers", Json(), "key layers: missing");
   refused("layers", 3, "key layers: expected a string");
   refused("layers", Json::array({"attention"}), "key layers: expected a string");
-  refused("num_hidden_layers", 4, "key num_hidden_layers: expected the 5 of key layers or nothing, got 4");
+  refused("num_hidden_layers", 4, "key num_hidden_layers: expected the 6 of key layers or nothing, got 4");
   refused("num_key_value_heads", 3, "attention.head_count_kv");
   refused("head_dim", 15, "rope.dimension_count");
   refused("head_dim", 514, "attention.key_length");
@@ -208,6 +220,15 @@ TEST_F(GodwitConfig, WhatNoModelHasIsRefused) {
   refused("num_experts", 1025, "expert_count");
   refused("num_experts_per_tok", 9, "expert_used_count");
   refused("shared_expert_intermediate_size", -1, "expert_shared_feed_forward_length");
+  for (const Json& n : {Json(0), Json(-1), Json(int64_t{1} << 31), Json("128")}) {
+    refused("mamba2_inner_size", n, "mamba2");
+    refused("mamba2_num_heads", n, "mamba2");
+    refused("mamba2_state_size", n, "mamba2");
+    refused("mamba2_n_groups", n, "mamba2");
+    refused("mamba2_conv_kernel", n, "mamba2");
+  }
+  refused("mamba2_num_heads", 3, "mamba2.head_count: expected a divisor of the 128 channels, got 3");
+  refused("mamba2_n_groups", 3, "mamba2.group_count: expected a divisor of the 2 heads, got 3");
   refused("norm_topk_prob", 1, "norm_topk_prob");
   refused("hidden_act", "gelu", "hidden_act");
   refused("hidden_size", int64_t{1} << 62, "embedding_length");

@@ -34,6 +34,8 @@ TEST(Registry, HoldsWhatTheFolderHolds) {
                                         "shipped_fit",
                                         "attention_parts",
                                         "feed_forward_parts",
+                                        "recurrent",
+                                        "recurrent_parts",
                                         "pattern",
                                         "layer_parts",
                                         "shipped_patterns"};
@@ -181,7 +183,14 @@ std::string gguf(const Architecture& a, const GgufKeys& k) {
     b.key(name + ".attention.kv_lora_rank", kU32, uint32_t{32});
     b.key(name + ".rope.dimension_count", kU32, uint32_t{8});
   }
-  if (!attends(a)) {
+  if (name == "recurrent_gemma") {
+    b.key(name + ".final_logit_softcapping", kF32, 30.0f);
+    b.key(name + ".attention.sliding_window", kU32, uint32_t{40});
+    b.key(name + ".rglru.width", kU32, uint32_t{64});
+    b.key(name + ".rglru.conv_kernel", kU32, uint32_t{4});
+    b.key(name + ".rglru.layers", kU32, uint32_t{1});  // all of them
+  }
+  if (!attends(a) || name == "jamba") {
     b.key(name + ".ssm.conv_kernel", kU32, uint32_t{4});
     b.key(name + ".ssm.inner_size", kU32, uint32_t{128});
     b.key(name + ".ssm.state_size", kU32, uint32_t{16});
