@@ -77,8 +77,8 @@ void check_experts(const Config& c, std::vector<std::string>& warnings) {
 }  // namespace
 
 void for_llama_cpp(Config& c, std::vector<std::string>& warnings) {
-  if (c.architecture == "godwit") {
-    warnings.push_back("llama.cpp does not know the architecture godwit: it refuses the file");
+  if (c.architecture == "godwit" || c.architecture == "zamba2") {
+    warnings.push_back(fmt::format("llama.cpp does not know the architecture {}: it refuses the file", c.architecture));
     return;
   }
   if (c.has("rope.scaling.dynamic_factor"))
@@ -103,6 +103,7 @@ void for_llama_cpp(Config& c, std::vector<std::string>& warnings) {
         fmt::format("llama.cpp knows no bias of attn_output in {}: it refuses the file", c.architecture));
   check_latents(c, warnings);
   check_experts(c, warnings);
+  hybrids_for_llama_cpp(c, warnings);
   if (c.architecture == "gemma3") check_gemma3(c, warnings);
 }
 
