@@ -74,10 +74,25 @@ void check_experts(const Config& c, std::vector<std::string>& warnings) {
     warn(fmt::format("knows no {} whose head is the embedding: it refuses the file", a));
 }
 
+// Mamba-1's mixer, alone or in a hybrid.
+void check_mamba(const Config& c, std::vector<std::string>& warnings) {
+  const std::string& a = c.architecture;
+  const auto warn = [&](const std::string& text) { warnings.push_back(fmt::format("llama.cpp {}", text)); };
+  if (c.integer("ssm.inner_size") != 2 * c.integer("embedding_length"))
+    warn(fmt::format("knows no {} that is not twice as wide inside: it refuses the file", a));
+  if (c.boolean("ssm.bias", false))
+    warn(fmt::format("knows no bias of ssm_in and ssm_out in {}: it refuses the file", a));
+  if (!c.boolean("ssm.conv_bias", true))
+    warn(fmt::format("knows no {} without ssm_conv1d.bias: it refuses the file", a));
+  const double eps = c.real("attention.layer_norm_rms_epsilon");
+  if (c.boolean("ssm.dt_b_c_rms", false) && std::fabs(c.real("ssm.dt_b_c_rms_epsilon", 1e-6) / eps - 1.0) > 1e-6)
+    warn(fmt::format("norms dt, B and C with the model's epsilon {:.6g}, not ssm.dt_b_c_rms_epsilon", eps));
+}
+
 }  // namespace
 
 void for_llama_cpp(Config& c, std::vector<std::string>& warnings) {
-  if (c.architecture == "godwit" || c.architecture == "zamba2") {
+  if (c.architecture == "godwit" || c.architecture == "zamba2" || c.architecture == "recurrent_gemma") {
     warnings.push_back(fmt::format("llama.cpp does not know the architecture {}: it refuses the file", c.architecture));
     return;
   }
@@ -105,6 +120,7 @@ void for_llama_cpp(Config& c, std::vector<std::string>& warnings) {
   check_experts(c, warnings);
   hybrids_for_llama_cpp(c, warnings);
   if (c.architecture == "gemma3") check_gemma3(c, warnings);
+  if (is_one_of({"mamba", "jamba"})) check_mamba(c, warnings);
 }
 
 }  // namespace godwit

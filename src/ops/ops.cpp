@@ -36,6 +36,11 @@ Tensor gather_rows(Context& cx, Tensor x, std::span<const int32_t> index) {
 }
 
 Tensor rms_norm(Context& cx, Tensor x, Tensor gain, float eps, bool gain_plus_one) {
+  const int64_t weight_bytes = gain.empty() ? 0 : gain.bytes();
+  if (gain.empty()) {
+    gain = empty(cx, {x.width()});
+    if (!cx.dry) std::fill_n(gain.f32(), x.width(), gain_plus_one ? 0.0f : 1.0f);
+  }
   const int64_t gain_rows = gain.rows();
   CHECK(x.width() == gain.width() && x.rows() % gain_rows == 0, "rms_norm: x {} against gain {}", x.shape.text(),
         gain.shape.text());
@@ -49,7 +54,7 @@ Tensor rms_norm(Context& cx, Tensor x, Tensor gain, float eps, bool gain_plus_on
                   .eps = eps,
                   .gain_plus_one = gain_plus_one,
                   .gain_rows = gain_rows},
-      {.flops = 4 * x.size(), .weight_bytes = gain.bytes()});
+      {.flops = 4 * x.size(), .weight_bytes = weight_bytes});
   return y;
 }
 

@@ -27,8 +27,8 @@ Tensor embed(Context& cx, std::span<const int32_t> ids, Tensor table, float scal
 /// Rows `index` of x [tokens, d] -> [index, d].
 Tensor gather_rows(Context& cx, Tensor x, std::span<const int32_t> index);
 
-/// y = x / rms(x) * gain over the last size; with gain [G, d] row r takes gain r % G. Source: Zhang and Sennrich 2019,
-/// equation 4.
+/// y = x / rms(x) * gain over the last size; with gain [G, d] row r takes gain r % G, without one (empty) 1. Source:
+/// Zhang and Sennrich 2019, equation 4.
 Tensor rms_norm(Context& cx, Tensor x, Tensor gain, float eps, bool gain_plus_one);
 
 /// Rotates x [tokens, heads, head_dim] by the step's table of this spec. Source: Su et al. 2021.

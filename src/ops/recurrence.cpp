@@ -14,12 +14,16 @@ RowArgs* rows_of(Context& cx, const StepInput& in, const Make& make) {
 
 int64_t n_rows(const StepInput& in) { return static_cast<int64_t>(in.step.batch.rows.size()); }
 
+StatePart rows_since(const char* name, int64_t width) {
+  return {.name = name, .keep = Keep::kSinceEdge, .shape = {width}, .dtype = DType::kF32};
+}
+
 }  // namespace
 
 std::vector<StatePart> conv_state(int64_t channels, int64_t taps) {
   return {
       {.name = "conv", .keep = Keep::kEdge, .shape = {std::max<int64_t>(taps - 1, 1), channels}, .dtype = DType::kF32},
-      {.name = "conv_in", .keep = Keep::kSinceEdge, .shape = {channels}, .dtype = DType::kF32}};
+      rows_since("conv_in", channels)};
 }
 
 Tensor short_conv(Context& cx, Tensor x, int64_t first, const ConvWeight& w, bool silu, const StepInput& in,
@@ -48,14 +52,98 @@ Tensor short_conv(Context& cx, Tensor x, int64_t first, const ConvWeight& w, boo
   return y;
 }
 
+std::vector<StatePart> scan_state(int64_t channels, int64_t d_state) {
+  return {{.name = "h", .keep = Keep::kNow, .shape = {d_state, channels}, .dtype = DType::kF32},
+          rows_since("dt", channels),
+          rows_since("x", channels),
+          rows_since("b", d_state)};
+}
+
+Tensor selective_scan(Context& cx, Tensor x, Tensor dt, Tensor b, Tensor c, const ScanWeight& w, const StepInput& in,
+                      size_t part) {
+  const int64_t tokens = x.rows(), channels = x.width(), d_state = b.width();
+  CHECK(x.shape == dt.shape && b.shape == c.shape && b.rows() == tokens && d_state <= kMostDiagonal &&
+            w.a_log.shape == Shape({channels, d_state}) && w.d.size() == channels && w.dt_bias.size() == channels,
+        "selective scan: x {}, dt {}, b {}, c {}, A {}", x.shape.text(), dt.shape.text(), b.shape.text(),
+        c.shape.text(), w.a_log.shape.text());
+  Tensor y = empty(cx, {tokens, channels});
+  const auto* rows = rows_of<ScanRow>(cx, in, [&](const Row& row) {
+    return ScanRow{row.first,
+                   row.count,
+                   row.past,
+                   row.state->now_at,
+                   in.now(row, part),
+                   in.edge(row, part),
+                   in.since_edge(row, part + 1, 0),
+                   in.since_edge(row, part + 2, 0),
+                   in.since_edge(row, part + 3, 0)};
+  });
+  run(cx, "selective_scan", cx.kernels.selective_scan,
+      SelectiveScanArgs{.y = y.f32(),
+                        .x = x.f32(),
+                        .dt = dt.f32(),
+                        .b = b.f32(),
+                        .c = c.f32(),
+                        .a_log = w.a_log.f32(),
+                        .d = w.d.f32(),
+                        .dt_bias = w.dt_bias.f32(),
+                        .rows = rows,
+                        .n_rows = n_rows(in),
+                        .channels = channels,
+                        .d_state = d_state,
+                        .b_step = d_state,
+                        .c_step = d_state},
+      {.flops = 6 * tokens * channels * d_state,
+       .weight_bytes = w.a_log.bytes() + w.d.bytes() + w.dt_bias.bytes(),
+       .state_bytes = 2 * n_rows(in) * channels * d_state * 4 + tokens * (2 * channels + d_state) * 4});
+  return y;
+}
+
+std::vector<StatePart> rg_lru_state(int64_t width) {
+  return {{.name = "h", .keep = Keep::kNow, .shape = {width}, .dtype = DType::kF32},
+          rows_since("decay", width),
+          rows_since("in", width)};
+}
+
+Tensor rg_lru(Context& cx, Tensor x, Tensor input_gate, Tensor recurrent_gate, const RgLruWeight& w,
+              const StepInput& in, size_t part) {
+  const int64_t tokens = x.rows(), width = x.width();
+  CHECK(input_gate.size() == x.size() && recurrent_gate.size() == x.size() && w.input_bias.size() == width &&
+            w.recurrent_bias.size() == width && w.lambda.size() == width,
+        "rg_lru: x {}, gates {} and {}", x.shape.text(), input_gate.shape.text(), recurrent_gate.shape.text());
+  Tensor y = empty(cx, x.shape);
+  const auto* rows = rows_of<RgLruRow>(cx, in, [&](const Row& row) {
+    return RgLruRow{row.first,
+                    row.count,
+                    row.past,
+                    row.state->now_at,
+                    in.now(row, part),
+                    in.edge(row, part),
+                    in.since_edge(row, part + 1, 0),
+                    in.since_edge(row, part + 2, 0)};
+  });
+  run(cx, "rg_lru", cx.kernels.rg_lru,
+      RgLruArgs{.y = y.f32(),
+                .x = x.f32(),
+                .r_raw = recurrent_gate.f32(),
+                .i_raw = input_gate.f32(),
+                .r_bias = w.recurrent_bias.f32(),
+                .i_bias = w.input_bias.f32(),
+                .lambda = w.lambda.f32(),
+                .rows = rows,
+                .n_rows = n_rows(in),
+                .width = width},
+      {.flops = 8 * x.size(),
+       .weight_bytes = w.input_bias.bytes() + w.recurrent_bias.bytes() + w.lambda.bytes(),
+       .state_bytes = (2 * n_rows(in) + 2 * tokens) * width * 4});
+  return y;
+}
+
 std::vector<StatePart> ssd_state(const SsdSpec& s) {
-  const auto rows = [](const char* name, int64_t width) {
-    return StatePart{.name = name, .keep = Keep::kSinceEdge, .shape = {width}, .dtype = DType::kF32};
-  };
   return {{.name = "ssm", .keep = Keep::kEdge, .shape = {s.heads, s.d_state, s.head_dim}, .dtype = DType::kF32},
-          rows("x", s.inner()),
-          rows("b", s.groups * s.d_state),
-          rows("dt", s.heads)};
+          rows_since("x", s.inner()),
+          rows_since("b", s.groups * s.d_state),
+          rows_since("dt", s.heads)};
 }
 
 Tensor ssd(Context& cx, Tensor xbc, Tensor dt, int64_t dt_first, const SsdWeight& w, const SsdSpec& s,

@@ -19,6 +19,32 @@ struct ConvWeight {
 Tensor short_conv(Context& cx, Tensor x, int64_t first, const ConvWeight& w, bool silu, const StepInput& in,
                   size_t part);
 
+/// What a selective scan learns: a_log [channels, d_state], d and dt_bias [channels].
+struct ScanWeight {
+  Tensor a_log, d, dt_bias;
+};
+
+/// What it remembers: 4 parts.
+std::vector<StatePart> scan_state(int64_t channels, int64_t d_state);
+
+/// x and raw time steps dt [tokens, channels], b and c [tokens, d_state] -> [tokens, channels]. Source: Gu and Dao 2023
+/// (Mamba), algorithm 2.
+Tensor selective_scan(Context& cx, Tensor x, Tensor dt, Tensor b, Tensor c, const ScanWeight& w, const StepInput& in,
+                      size_t part);
+
+/// What a real-gated linear recurrence learns: width values each.
+struct RgLruWeight {
+  Tensor input_bias, recurrent_bias, lambda;
+};
+
+/// What it remembers: 3 parts.
+std::vector<StatePart> rg_lru_state(int64_t width);
+
+/// x [tokens, width], and what its two gates are the sigmoids of (before their biases) -> [tokens, width]. Source: De
+/// et al. 2024 (Griffin), section 2.4.
+Tensor rg_lru(Context& cx, Tensor x, Tensor input_gate, Tensor recurrent_gate, const RgLruWeight& w,
+              const StepInput& in, size_t part);
+
 /// Sizes of a state-space dual layer and the limits of its time steps.
 struct SsdSpec {
   int64_t heads = 0, head_dim = 0, d_state = 0, groups = 1;

@@ -1,0 +1,27 @@
+// What architectures with recurrent mixers share: keys of the configuration, names of parameters.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "blocks/mamba1.h"
+#include "models/architecture.h"
+#include "models/hf_config.h"
+
+namespace godwit {
+
+/// The spec by the ssm.* keys, `norm` set by the caller. Throws Error (kInvalid) naming the key.
+Mamba1Spec mamba1_from(const Config& config, int64_t d_model);
+
+/// An integer of config.json, or "auto": a sixteenth of the model's width, rounded up.
+int64_t time_step_rank(const HfConfig& hf, const char* key, int64_t d_model);
+
+/// What config.json says about expansion: int(expand * d_model); and a number from which that comes out.
+int64_t expanded_size(const HfConfig& hf, const char* key, int64_t d_model);
+Json expansion(int64_t inner, int64_t d_model);
+
+/// The parameters in a layer of a Hugging Face file, under `block` ("mixer" or "mamba"; "temporal_block").
+std::vector<TensorName> mamba1_names(const std::string& block);
+std::vector<TensorName> rg_lru_names(const std::string& block);
+
+}  // namespace godwit
