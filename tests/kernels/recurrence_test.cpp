@@ -300,9 +300,9 @@ TEST(StateSpaceDual, Of4096TokensEqualsAllThreeFormsInDouble) {
   const std::vector<int32_t> tokens = stored<int32_t>("tokens");
   for (const auto& [name, shift] : {std::pair{"fast", 0.0}, std::pair{"slow", std::log(256.0)}}) {
     SsdCase r(kHeads, kDim, kStates, 1);
-    for (const auto& w : {sines(kHeads, .5, .3), sines(kHeads, .8, .6), sines(kHeads, .4, .3)})
-      r.weights.emplace_back(w);
-    for (float& a : r.weights[0]) a = static_cast<float>(a - shift);
+    std::vector<float> a_log = sines(kHeads, .5, .3);
+    for (float& a : a_log) a = static_cast<float>(a - shift);
+    for (const auto& w : {a_log, sines(kHeads, .8, .6), sines(kHeads, .4, .3)}) r.weights.emplace_back(w);
     const auto x = sines(kTokens * kHeads * kDim, .7, .1), b = sines(kTokens * kStates, 1.1, .4),
                c = sines(kTokens * kStates, 1.3, .5);
     Sequence s{kTokens, {{}, sines(kTokens * kHeads, .9, .2)}};
