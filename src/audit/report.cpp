@@ -109,7 +109,7 @@ Json rates_json(const AuditedModel& m) {
 
 Json inputs_json(const Report& r) {
   Json models = Json::array(), samples = Json::array();
-  for (const AuditedModel& m : r.models)
+  for (const AuditedModel& m : r.models) {
     models.push_back({{"name", m.name},
                       {"model", m.source},
                       {"weight_types", m.weight_types},
@@ -117,6 +117,10 @@ Json inputs_json(const Report& r) {
                       {"kernel_ops_per_s", rates_json(m)},
                       {"left_out", m.left_out},
                       {"memory", {{"predicted_bytes", m.predicted_bytes}, {"peak_bytes", m.peak_bytes}}}});
+    if (m.config.empty()) continue;
+    models.back()["config"] = parse_json(m.config, m.name);
+    models.back()["like_parameters"] = m.like_parameters;
+  }
   for (const Sample& s : r.samples) {
     samples.push_back({{"model", s.model},
                        {"batch", s.batch},
@@ -128,23 +132,26 @@ Json inputs_json(const Report& r) {
     if (s.joules > 0) samples.back()["joules"] = s.joules;
     if (s.experts > 0) samples.back()["experts"] = s.experts;
   }
-  return {{"schema", kAuditSchema},
-          {"version", r.version},
-          {"date", r.date},
-          {"complete", r.complete},
-          {"budget_s", r.budget_s},
-          {"machine",
-           {{"cpu", r.cpu},
-            {"level", r.level},
-            {"threads", r.threads},
-            {"limits",
-             {{"read_bytes_per_s", r.limits.read_bytes_per_s},
-              {"f32_ops_per_s", r.limits.f32_ops_per_s},
-              {"int8_ops_per_s", r.limits.int8_ops_per_s},
-              {"call_s", r.limits.call_s}}},
-            {"profile", profile_json(r.profile)}}},
-          {"models", models},
-          {"samples", samples}};
+  Json json{{"schema", kAuditSchema},
+            {"version", r.version},
+            {"date", r.date},
+            {"complete", r.complete},
+            {"budget_s", r.budget_s},
+            {"machine",
+             {{"cpu", r.cpu},
+              {"level", r.level},
+              {"threads", r.threads},
+              {"limits",
+               {{"read_bytes_per_s", r.limits.read_bytes_per_s},
+                {"f32_ops_per_s", r.limits.f32_ops_per_s},
+                {"int8_ops_per_s", r.limits.int8_ops_per_s},
+                {"call_s", r.limits.call_s}}},
+              {"profile", profile_json(r.profile)}}},
+            {"models", models},
+            {"samples", samples}};
+  if (r.random_seed) json["random_seed"] = *r.random_seed;
+  if (r.like_parameters > 0) json["like_parameters"] = r.like_parameters;
+  return json;
 }
 
 Sample sample_from(const Json& json, const std::vector<AuditedModel>& models) {
@@ -209,7 +216,13 @@ Report report_from(const Json& json) {
                         .peak_bytes = whole(model.at("memory").at("peak_bytes"))});
     for (const auto& [op, rates] : model.at("kernel_ops_per_s").items())
       for (const auto& [rows, rate] : rates.items()) r.models.back().kernel_rates[op][whole_key(rows)] = real(rate, 1);
+    if (!model.contains("config")) continue;
+    require(model["config"].is_object(), "a model's config");
+    r.models.back().config = dump_json(model["config"]);
+    r.models.back().like_parameters = whole(model.at("like_parameters"), 1);
   }
+  if (json.contains("random_seed")) r.random_seed = json["random_seed"].get<uint64_t>();
+  if (json.contains("like_parameters")) r.like_parameters = real(json["like_parameters"], 1);
   for (const Json& sample : json.at("samples")) r.samples.push_back(sample_from(sample, r.models));
   return r;
 }

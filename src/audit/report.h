@@ -2,6 +2,7 @@
 // figure follows from it alone (audit/figures.h), so whoever has the file can compute them again.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ struct AuditedModel {
   std::map<std::string, std::map<int64_t, double>> kernel_rates = {};
   std::vector<std::string> left_out;            // points that were not measured, and why
   int64_t predicted_bytes = 0, peak_bytes = 0;  // of memory, for what was measured; 0: nothing was
+  // Of a model that was made to be like the others; else empty and 0.
+  std::string config = {};      // its config.json
+  int64_t like_parameters = 0;  // active ones without embedding and output head
 };
 
 struct Report {
@@ -47,6 +51,8 @@ struct Report {
   int threads = 0;
   bool complete = true;  // false: it was interrupted
   double budget_s = 0;
+  double like_parameters = 0;           // active ones that all models were to have; 0: they are as they were given
+  std::optional<uint64_t> random_seed;  // of the weights; none: they are real
   MachineProfile profile;
   Limits limits;
   std::vector<AuditedModel> models;

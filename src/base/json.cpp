@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/text.h"
 
+template class nlohmann::basic_json<nlohmann::ordered_map>;
+
 namespace godwit {
 namespace {
 
@@ -183,7 +185,7 @@ Json parse_json(std::string_view text, const std::string& source, size_t max_dep
 }
 
 Json parse_python_json(std::string_view text, const std::string& source) {
-  constexpr std::string_view kWords[] = {"-Infinity", "Infinity", "NaN"};
+  constexpr std::string_view kWords[] = {"-Infinity", "Infinity"};
   std::string changed;
   size_t copied = 0;
   bool in_string = false;

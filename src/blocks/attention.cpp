@@ -27,8 +27,10 @@ Tensor Attention::forward(Context& cx, Tensor x, const StepInput& in) const {
   Tensor v = qkv[2].view({tokens, spec_.n_kv_heads, spec_.head_dim});
   if (spec_.clip > 0.0f)
     for (Tensor* t : {&q, &k, &v}) *t = clamp(cx, *t, spec_.clip);
-  q = godwit::rope(cx, q, spec_.rope, in.step);
-  k = godwit::rope(cx, k, spec_.rope, in.step);
+  if (spec_.rope.n_pairs > 0) {
+    q = godwit::rope(cx, q, spec_.rope, in.step);
+    k = godwit::rope(cx, k, spec_.rope, in.step);
+  }
   const Tensor y = attention(cx, q, k, v, {.scale = spec_.scale, .softcap = spec_.softcap, .sinks = sinks_}, in);
   return linear(cx, y.view({tokens, spec_.n_heads * spec_.head_dim}), output_);
 }

@@ -16,7 +16,7 @@ struct Temperature {
 struct AttentionSpec {
   int64_t d_model = 0;
   int64_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
-  RopeSpec rope = {};
+  RopeSpec rope = {};   // none: nothing rotates, and order is known by the mask alone
   float scale = 0.0f;   // of scores; 0: head_dim^-0.5
   int64_t window = 0;   // 0: all
   bool biased = false;  // q, k and v must have biases
@@ -35,7 +35,7 @@ class Attention final : public Block {
   Attention(const Scope& scope, const AttentionSpec& spec);
   Tensor forward(Context& cx, Tensor x, const StepInput& in) const override;
   std::vector<StatePart> state(const CacheTypes& types) const override;
-  RopeSpec* rope() override { return &spec_.rope; }
+  RopeSpec* rope() override { return spec_.rope.n_pairs > 0 ? &spec_.rope : nullptr; }
   std::string kind() const override { return spec_.window > 0 ? "window attention" : "attention"; }
 
  private:

@@ -16,6 +16,7 @@ class Stream {
   Stream(Context& cx, int64_t tokens, int64_t d_model)
       : buffers_{empty(cx, {tokens, d_model}), empty(cx, {tokens, d_model})} {}
   Tensor x;
+  Tensor embedding;  // what x was before the first layer, for layers that look back at it
   Tensor next() {
     turn_ ^= 1;
     return buffers_[static_cast<size_t>(turn_)];

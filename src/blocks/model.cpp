@@ -17,7 +17,7 @@ Model::Model(const Config& c, Weights& weights, const Head& head) : spec_(head) 
   const int64_t vocab = c.integer_in("vocab_size", 1, int64_t{1} << 24);
   const Scope s = weights.root();
   embedding_ = s.get("token_embd.weight", {vocab, d});
-  output_norm_ = norm(s, "output_norm", d, head.norm_eps, head.norm_plus_one);
+  output_norm_ = norm(s, head.norm_name, d, head.norm_eps, head.norm_plus_one);
   // config.json says whether the head is the embedding; a GGUF file says it by having no head.
   if (!c.has("tie_embeddings")) {
     output_.weight = s.find("output.weight", {vocab, d});
@@ -83,7 +83,7 @@ void Model::forward(Context& cx, const Batch& batch, const StateLayout& layout, 
   ArenaScope scope(cx.arena);
   const Step step(cx, batch, layout, ropes_);
   Stream stream(cx, step.n_tokens(), d_model());
-  stream.x = embed(cx, batch.tokens, embedding_, spec_.embedding_scale);
+  stream.x = stream.embedding = embed(cx, batch.tokens, embedding_, spec_.embedding_scale);
   for (size_t i = 0; i < layers_.size(); ++i) {
     ArenaScope layer_scope(cx.arena);
     layers_[i]->forward(cx, stream, {step, first_place_[i]});

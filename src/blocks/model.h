@@ -19,6 +19,7 @@ class Model {
   struct Head {
     float embedding_scale = 1.0f;
     float norm_eps = 1e-6f;
+    const char* norm_name = "output_norm";  // of its parameter
     bool norm_plus_one = false;
     float logit_softcap = 0.0f;  // 0: none
     float logit_scale = 1.0f;    // logits are multiplied with it

@@ -3,8 +3,12 @@
 namespace godwit {
 
 Moe::Moe(const Scope& s, const MoeSpec& spec) : spec_(spec), router_name_(s.full_name("ffn_gate_inp.weight")) {
-  const int64_t e = spec.router.n_experts, d = spec.d_model, f = spec.d_ff;
-  router_ = linear_weight(s, "ffn_gate_inp", e, d, spec.router_biased);
+  const int64_t e = spec.router.n_experts, f = spec.d_ff, d = spec.latent > 0 ? spec.latent : spec.d_model;
+  router_ = linear_weight(s, "ffn_gate_inp", e, spec.d_model, spec.router_biased);
+  if (spec.latent > 0) {
+    latent_down_ = linear_weight(s, "ffn_latent_down", d, spec.d_model, spec.latent_biased);
+    latent_up_ = linear_weight(s, "ffn_latent_up", spec.d_model, d, spec.latent_biased);
+  }
   if (spec.selection_bias) selection_bias_ = s.get("exp_probs_b.bias", {e});
   const auto stack = [&](const char* name, int64_t n, int64_t k) {
     return s.get(fmt::format("{}.weight", name), {e, n, k});
@@ -21,9 +25,13 @@ Moe::Moe(const Scope& s, const MoeSpec& spec) : spec_(spec), router_name_(s.full
   experts_.down = stack("ffn_down_exps", d, f);
   experts_.down_bias = bias("ffn_down_exps", d);
   if (spec.shared_d_ff == 0) return;
-  shared_.emplace(
-      s, MlpSpec{.d_model = d, .d_ff = spec.shared_d_ff, .activation = spec.activation.function, .suffix = "_shexp"});
-  if (spec.shared_gated) shared_gate_.weight = s.get("ffn_gate_inp_shexp.weight", {d});
+  shared_.emplace(s, MlpSpec{.d_model = spec.d_model,
+                             .d_ff = spec.shared_d_ff,
+                             .activation = spec.activation.function,
+                             .biased = spec.shared_biased,
+                             .gated = spec.gated,
+                             .suffix = "_shexp"});
+  if (spec.shared_gated) shared_gate_.weight = s.get("ffn_gate_inp_shexp.weight", {spec.d_model});
 }
 
 Tensor Moe::forward(Context& cx, Tensor x, const StepInput& in) const {
@@ -32,7 +40,9 @@ Tensor Moe::forward(Context& cx, Tensor x, const StepInput& in) const {
   if (routing.invalid >= 0)
     fail(ErrorKind::kFailed, "{}: the router's logits or weights of token {} of this step are not finite", router_name_,
          routing.invalid);
-  return with_shared(cx, x, godwit::experts(cx, x, routing, experts_, spec_.activation), in);
+  if (spec_.latent == 0) return with_shared(cx, x, godwit::experts(cx, x, routing, experts_, spec_.activation), in);
+  const Tensor y = godwit::experts(cx, linear(cx, x, latent_down_), routing, experts_, spec_.activation);
+  return with_shared(cx, x, linear(cx, y, latent_up_), in);
 }
 
 Tensor Moe::with_shared(Context& cx, Tensor x, Tensor y, const StepInput& in) const {

@@ -14,9 +14,12 @@ struct MoeSpec {
   bool selection_bias = false;  // exp_probs_b.bias is added to scores, for the choice only
   bool router_biased = false;   // the router's logits have a bias
   ExpertActivation activation = {};
-  bool gated = true;          // false: down(act(up x))
-  bool biased = false;        // the experts have biases
-  int64_t shared_d_ff = 0;    // of the expert that sees all tokens; 0: none
+  bool gated = true;           // false: down(act(up x)), also in the shared expert
+  int64_t latent = 0;          // the width in which experts work, between projections that all share; 0: d_model
+  bool latent_biased = false;  // those projections have biases
+  bool biased = false;         // the experts have biases
+  int64_t shared_d_ff = 0;     // of the expert that sees all tokens; 0: none
+  bool shared_biased = false;
   bool shared_gated = false;  // its output is multiplied with sigmoid(ffn_gate_inp_shexp . x)
 };
 
@@ -38,6 +41,7 @@ class Moe final : public Block {
   LinearWeight router_;
   Tensor selection_bias_;
   ExpertWeights experts_;
+  LinearWeight latent_down_, latent_up_;
   std::optional<GatedMlp> shared_;
   LinearWeight shared_gate_;
 };

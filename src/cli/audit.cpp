@@ -18,6 +18,7 @@
 #include "cli/audit_text.h"
 #include "cli/audit_worker.h"
 #include "cli/commands.h"
+#include "cli/like.h"
 #include "cli/progress.h"
 #include "cli/streams.h"
 #include "cli/version.h"
@@ -28,11 +29,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kDefaultMost = 8192;  // tokens of the default sweep
+// Of --like: of one sequence, and of several.
+constexpr int64_t kDefaultMostLike = 16384, kDefaultMostOfSeveralLike = 2048;
+constexpr uint64_t kDefaultSeed = 1;
 constexpr int64_t kMostRounds = 10;
 constexpr uint64_t kMostReportBytes = uint64_t{1} << 26;
 
 struct AuditOptions {
   std::vector<std::string> models;
+  std::string like, architectures = "dense,window,moe,mamba2,hybrid";
   ModelOptions model;
   TalkOptions talk;
   std::string budget = "120s", machine, contexts, batch = "1,8", output, verify;
@@ -89,7 +94,8 @@ class Audit {
     batches_ = parse_integers(o.batch, "--batch", 1, 64);
     std::sort(batches_.begin(), batches_.end());
     batches_.erase(std::unique(batches_.begin(), batches_.end()), batches_.end());
-    contexts_ = o.contexts.empty() ? default_contexts() : parse_integers(o.contexts, "--contexts", 1, int64_t{1} << 30);
+    contexts_ = o.contexts.empty() ? default_contexts(o.like.empty() ? kDefaultMost : kDefaultMostLike)
+                                   : parse_integers(o.contexts, "--contexts", 1, int64_t{1} << 30);
     std::sort(contexts_.begin(), contexts_.end());
   }
 
@@ -122,39 +128,69 @@ class Audit {
     bool ended = false;   // in this round
   };
 
-  static std::vector<int64_t> default_contexts() {
+  static std::vector<int64_t> default_contexts(int64_t most) {
     std::vector<int64_t> contexts;
-    for (int64_t c = 128; c <= kDefaultMost; c *= 2) contexts.push_back(c);
+    for (int64_t c = 128; c <= most; c *= 2) contexts.push_back(c);
     return contexts;
+  }
+
+  int64_t most_of_several() const {
+    return o_.like.empty() || !o_.contexts.empty() ? INT64_MAX : kDefaultMostOfSeveralLike;
   }
 
   static void stop_if_interrupted() {
     if (interrupted()) throw Interrupted("");
   }
 
-  void open() {
-    // All processes start before anything here has threads.
-    for (const std::string& name : o_.models) {
-      ModelOptions options = o_.model;
-      options.model = name;
-      models_.push_back({.worker = std::make_unique<AuditWorker>(options, o_.talk)});
+  /// What is to be measured; of --like also what the report says of it.
+  std::vector<ModelOptions> what_to_open() {
+    std::vector<ModelOptions> all;
+    report_.random_seed = o_.model.random_seed;
+    if (!o_.like.empty()) {
+      report_.like_parameters = like_size(o_.like, o_.model);
+      report_.random_seed = o_.model.random_seed.value_or(kDefaultSeed);
+      like_ = models_like(report_.like_parameters, o_.architectures);
     }
+    for (const std::string& name : o_.models) {
+      all.push_back(o_.model);
+      all.back().model = name;
+    }
+    for (const LikeModel& m : like_) {
+      all.push_back(o_.model);
+      all.back().model = m.name;
+      all.back().config_text = m.config;
+      all.back().random_seed = report_.random_seed;
+    }
+    return all;
+  }
+
+  void open() {
+    const std::vector<ModelOptions> given = what_to_open();
+    // All processes start before anything here has threads.
+    for (const ModelOptions& options : given)
+      models_.push_back({.worker = std::make_unique<AuditWorker>(options, o_.talk)});
     int64_t taken = 0;
     for (size_t m = 0; m < models_.size(); ++m) {
       stop_if_interrupted();
       const Json answer = models_[m].worker->ask({{"do", "open"},
                                                   {"contexts", contexts_},
                                                   {"given", !o_.contexts.empty()},
+                                                  {"most_of_several", most_of_several()},
                                                   {"batches", batches_},
                                                   {"generate", o_.generate},
                                                   {"taken_bytes", taken}});
       taken += answer["taken_bytes"].get<int64_t>();
-      report_.models.push_back({.name = short_name(o_.models[m], report_.models),
-                                .source = o_.models[m],
+      const std::string& source = given[m].model;
+      report_.models.push_back({.name = short_name(source, report_.models),
+                                .source = source,
                                 .weight_types = answer["weight_types"],
                                 .anatomy = anatomy_from(answer["anatomy"]),
                                 .kernel_rates = {},
                                 .left_out = answer["left_out"].get<std::vector<std::string>>()});
+      if (!like_.empty()) {
+        report_.models.back().config = like_[m].config;
+        report_.models.back().like_parameters = like_[m].active_parameters;
+      }
       for (const Json& points : answer["points"]) {
         models_[m].contexts[points["batch"]] = points["contexts"].get<std::vector<int64_t>>();
         models_[m].prompts[points["batch"]] = models_[m].contexts[points["batch"]];
@@ -392,6 +428,7 @@ class Audit {
 
   const AuditOptions& o_;
   std::vector<int64_t> batches_, contexts_;
+  std::vector<LikeModel> like_;
   std::vector<Measured> models_;
   Report report_;
   Progress* progress_ = nullptr;
@@ -420,10 +457,14 @@ void check_output(const std::string& path) {
 
 void audit_command(const AuditOptions& o) {
   if (!o.verify.empty()) {
-    if (!o.models.empty() || !o.output.empty()) fail(ErrorKind::kUsage, "audit --verify takes no model and no -o");
+    if (!o.models.empty() || !o.output.empty() || !o.like.empty())
+      fail(ErrorKind::kUsage, "audit --verify takes no model, no --like and no -o");
     return verify(o.verify);
   }
-  if (o.models.empty()) fail(ErrorKind::kUsage, "audit: no model; expected one or more, or --verify FILE");
+  if (!o.like.empty() && !o.models.empty())
+    fail(ErrorKind::kUsage, "audit --like takes no model: it makes its own, of random weights");
+  if (o.models.empty() && o.like.empty())
+    fail(ErrorKind::kUsage, "audit: no model; expected one or more, --like SIZE, or --verify FILE");
   if (o.models.size() > kMostAudited)
     fail(ErrorKind::kUsage, "audit: {} models, expected at most {}", o.models.size(), kMostAudited);
   if (!o.output.empty()) check_output(o.output);
@@ -449,12 +490,21 @@ void add_audit(CLI::App& app) {
                   "what a query costs here, some models side by side: anatomy, speed, memory, money, break-even\n\n"
                   "  godwit audit a.gguf b.gguf --budget 120s -o report.json\n"
                   "  godwit audit config.json --random 1 --machine my-server.toml\n"
+                  "  godwit audit --like 0.1B --architectures dense,window,moe,mamba2,hybrid --budget 600s\n"
                   "  godwit audit --verify report.json");
   add_model_options(command, o->model, /*one=*/false);
   command.flag("MODELS,-m,--model", o->models, "one or more models");
+  command.flag("--like", o->like,
+               "compare architectures instead: models of random weights with so many active parameters without "
+               "embeddings (0.1B, 20M), or as many as this model has");
+  command.flag("--architectures", o->architectures,
+               "of --like, patterns that ship with godwit (docs/godwit-patterns.md); default all: "
+               "dense,window,moe,mamba2,hybrid");
   command.flag("--budget", o->budget, "time to measure for: 120s, 5m, 1h (default 120s)");
   command.flag("--machine", o->machine, "what the machine costs: FILE.toml (docs/audit.md)");
-  command.flag("--contexts", o->contexts, "contexts to measure at (default 128,256,... to 8192)");
+  command.flag(
+      "--contexts", o->contexts,
+      "contexts to measure at (default 128,256,... to 8192; with --like to 16384, of several sequences to 2048)");
   command.flag("--batch", o->batch, "sequences at once (default 1,8)");
   command.flag("-n,--max-tokens", o->generate, "tokens to decode at each context (default 16)").range(2, 4096);
   command.flag("-o,--output", o->output, "also write the JSON report to this file");

@@ -57,6 +57,11 @@ class Text {
     while (std::abs(x) >= 999.5 && i + 1 < std::size(kPrefixes)) x /= 1000, ++i;
     return short_number(x) + " " + kPrefixes[i];
   }
+  // Of what has no unit: "15.3 M ".
+  static std::string count(double x) {
+    const std::string text = with_unit(x);
+    return text.ends_with(' ') ? text : text + " ";
+  }
   // "153 ±2%": half of the interval, where several rounds gave one.
   static std::string value(const Json& figure) {
     const double x = figure["value"];
@@ -83,6 +88,10 @@ class Text {
          p["name"].get<std::string>(), short_number(p["price"]), p["currency"].get<std::string>(),
          p["life_years"].get<double>(), 100 * p["utilisation"].get<double>(), p["watts_busy"].get<double>(),
          p["watts_idle"].get<double>(), p["power_price"].get<double>(), p["currency"].get<std::string>());
+    if (r_.contains("like_parameters"))
+      line("alike    {}active parameters without embeddings", count(r_["like_parameters"]));
+    if (r_.contains("random_seed"))
+      line("quality  not measured: random weights (seed {})", r_["random_seed"].get<uint64_t>());
   }
 
   // "0.27 Gflop, +23 k a token of context" of a piecewise linear figure.
@@ -101,10 +110,11 @@ class Text {
     for (size_t m = 0; m < names_.size(); ++m) {
       const Json &model = r_["models"][m], &a = model["anatomy"], &f = f_["anatomy"][m];
       const Json& parameters = a["parameters"];
-      line("\n{}  {}: {}, {}parameters, {} active, {} in the embedding; {}", letter(names_[m]), names_[m],
-           a["architecture"].get<std::string>(), with_unit(parameters["total"]),
-           parameters["active"] == parameters["total"] ? "all" : with_unit(parameters["active"]),
-           with_unit(parameters["embedding"]), model["weight_types"].get<std::string>());
+      line("\n{}  {}: {}, {}parameters, {}active, {}in the embedding; {}", letter(names_[m]), names_[m],
+           a["architecture"].get<std::string>(), count(parameters["total"]),
+           parameters["active"] == parameters["total"] ? "all " : count(parameters["active"]),
+           count(parameters["embedding"]), model["weight_types"].get<std::string>());
+      if (model.contains("config")) pattern_of(model);
       line("   a token, decoding: {}; by context", linear(f["decode_flops_per_token"], "flop"));
       line("                      {}; by context", linear(f["decode_bytes_per_token"], "B"));
       if (f_.contains("experts")) experts_of(names_[m]);
@@ -125,6 +135,15 @@ class Text {
                memory["predicted"]["value"].get<double>() / (1 << 20));
       for (const Json& why : model["left_out"]) line("   not measured: {}", why.get<std::string>());
     }
+  }
+
+  // How a model that was made to be like the others came out.
+  void pattern_of(const Json& model) {
+    const Json& config = model["config"];
+    const double active = model["like_parameters"], target = r_["like_parameters"];
+    line("   layers {}, width {}, feed-forward {}; {}active without embeddings, {:+.1f} % of what was aimed at",
+         config["layers"].get<std::string>(), config["hidden_size"].get<int64_t>(),
+         config["intermediate_size"].get<int64_t>(), count(active), 100 * (active / target - 1));
   }
 
   // What a step reads of a mixture, by how many tokens it has.

@@ -79,7 +79,8 @@ class Measurer {
   }
 
  private:
-  /// Opens the model and says what it is and which points fit: {contexts, batches, generate, taken_bytes}.
+  /// Opens the model and says what it is and which points fit: {contexts, batches, most_of_several, generate,
+  /// taken_bytes}.
   Json open(const Json& request) {
     open_ = open_from(options_);
     runner_options_ = runner_options(options_, *open_, DType::kF16);
@@ -141,6 +142,7 @@ class Measurer {
     for (int64_t batch : batches) {
       Json fitting = Json::array();
       for (int64_t context : contexts) {
+        if (batch > 1 && context > request.at("most_of_several").get<int64_t>()) continue;
         const int64_t bytes = state(batch, context);
         if (bytes <= budget) {
           fitting.push_back(context);

@@ -87,6 +87,17 @@ std::string state_kinds(const StateLayout& layout) {
   return text;
 }
 
+// "3072 bytes a token (f16 keys and values), 20480 bytes a sequence (convolutions and recurrences)".
+std::string state_text(const StateLayout& layout) {
+  std::string text;
+  if (const int64_t bytes = layout.bytes_per_token(); bytes > 0 || layout.record_bytes == 0)
+    text = fmt::format("{} bytes a token ({})", bytes, state_kinds(layout));
+  if (layout.record_bytes > 0)
+    text += fmt::format("{}{} bytes a sequence (recurrences, whatever its length)", text.empty() ? "" : ", ",
+                        layout.record_bytes);
+  return text;
+}
+
 struct Facts {
   std::unique_ptr<OpenModel> open;
   RunnerOptions runner;
@@ -181,8 +192,7 @@ void print_text(const Facts& f, bool tensors) {
   line("context", fmt::format("{} tokens", f.open->model->context_length()));
   line("tokenizer", fmt::format("{} ({}), chat template: {}", printable(f.tokenizer), f.tokenizer_note,
                                 f.has_template ? "yes" : "no"));
-  const StateLayout layout = f.open->model->state_layout(f.runner.cache);
-  line("state", fmt::format("{} bytes a token ({})", layout.bytes_per_token(), state_kinds(layout)));
+  line("state", state_text(f.open->model->state_layout(f.runner.cache)));
   const auto granted = static_cast<int64_t>(granted_memory());
   line("memory", fmt::format("weights {}, state {}, work {}: {} of {} granted, for {} sequence{} of {} tokens",
                              mib(f.need.weights - f.need.mapped), mib(f.need.state), mib(f.need.work),

@@ -14,6 +14,7 @@ namespace godwit {
 /// How a model is named, laid out and run.
 struct ModelOptions {
   std::string model;
+  std::string config_text;  // instead of a file named by `model`: a config.json of random weights
   std::optional<uint64_t> random_seed;
   std::string type;  // of random weights (empty: q8_0) and of what is decoded at load (empty: f32)
   bool no_repack = false;

@@ -55,7 +55,8 @@ std::unique_ptr<OpenModel> open_from(const ModelOptions& o) {
   options.load.repack = !o.no_repack;
   options.random_seed = o.random_seed;
   if (const auto type = weight_type(o)) options.load.decoded_type = options.random_type = *type;
-  return open_model(find_model(o.model), options);
+  options.config_text = o.config_text;
+  return open_model(o.config_text.empty() ? find_model(o.model) : o.model, options);
 }
 
 RunnerOptions runner_options(const ModelOptions& o, const OpenModel& open, DType cache) {

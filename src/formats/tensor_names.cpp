@@ -1,8 +1,17 @@
 #include "formats/tensor_names.h"
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "formats/config.h"
 
 namespace godwit {
+namespace {
+
+// How many rows of a head rotate.
+int64_t rotary_rows(Transform transform, int64_t dim) { return transform == Transform::kHalfRopePairs ? dim / 2 : dim; }
+
+}  // namespace
 
 SplitName split_gguf_name(std::string_view name) {
   SplitName out;
@@ -40,16 +49,22 @@ std::optional<std::string> hf_name(const TensorNames& names, std::string_view gg
   return split.layer ? fmt::format("{}{}.{}", names.hf_layers, *split.layer, name) : name;
 }
 
+int64_t permuted_heads(const TensorName& entry, const Config& c) {
+  if (std::holds_alternative<int64_t>(c.values.at(c.full_key(entry.heads)))) return c.integer(entry.heads);
+  const std::vector<int64_t> list = *c.integers(entry.heads);
+  return *std::max_element(list.begin(), list.end());
+}
+
 int64_t hf_row(Transform transform, int64_t row, int64_t rows, int64_t heads) {
   if (transform == Transform::kNone) return row;
-  const int64_t dim = rows / heads, in_head = row % dim;
-  return row - in_head + (in_head % 2) * (dim / 2) + in_head / 2;
+  const int64_t dim = rows / heads, in_head = row % dim, rotary = rotary_rows(transform, dim);
+  return in_head >= rotary ? row : row - in_head + (in_head % 2) * (rotary / 2) + in_head / 2;
 }
 
 int64_t gguf_row(Transform transform, int64_t row, int64_t rows, int64_t heads) {
   if (transform == Transform::kNone) return row;
-  const int64_t dim = rows / heads, in_head = row % dim;
-  return row - in_head + 2 * (in_head % (dim / 2)) + in_head / (dim / 2);
+  const int64_t dim = rows / heads, in_head = row % dim, rotary = rotary_rows(transform, dim);
+  return in_head >= rotary ? row : row - in_head + 2 * (in_head % (rotary / 2)) + in_head / (rotary / 2);
 }
 
 }  // namespace godwit

@@ -16,6 +16,8 @@ enum class Transform : uint8_t {
   /// Hugging Face keeps the two rotary halves of each head apart, GGUF interleaves them: within a head of D rows,
   /// gguf[2 i + p] = hf[p D / 2 + i].
   kRopePairs,
+  /// The same within the first D / 2 rows of each head, where no others rotate (Bamba).
+  kHalfRopePairs,
 };
 
 /// Which rows of a stored matrix (or columns, where it is transposed) make a parameter that shares it with another.
@@ -36,7 +38,7 @@ struct TensorName {
   std::string gguf;     // stem: "attn_q" (of a layer) or "token_embd"
   std::string hf = "";  // "self_attn.q_proj" (of a layer) or "model.embed_tokens"; empty: it has hf_forms only
   Transform transform = Transform::kNone;
-  std::string heads = "";       // kRopePairs: the Config key that counts heads
+  std::string heads = "";       // of rotary transforms: the Config key that counts heads
   bool gguf_plus_one = false;   // the GGUF value is the trained one plus 1 (Gemma's norms)
   bool hf_row = false;          // 1-D here, [1, d] in Hugging Face files; [n, k] here, [n, 1, k] there
   bool gguf_minus_exp = false;  // the GGUF value is -exp of the trained one (A_log)
@@ -50,6 +52,7 @@ struct TensorNames {
   std::vector<TensorName> model;  // names outside layers
   std::vector<TensorName> layer;  // names inside "blk.N." and hf_layers + "N."
   std::string hf_layers = "model.layers.";
+  std::string hf_root = "";  // not empty: names that begin with it may begin with "model." instead (all of a file's)
   std::vector<std::string> hf_prefixes = {""};  // what may stand before every Hugging Face name (multimodal wrappers)
   std::vector<std::string> hf_ignored = {"rotary_emb.inv_freq"};  // a name that contains one of these is no parameter
   bool prediction_layers = false;  // Hugging Face layers from block_count on predict further tokens: ignored
@@ -70,6 +73,10 @@ const TensorName* find_name(const TensorNames& names, const SplitName& name);
 
 /// The Hugging Face name of a GGUF name, without prefix; nothing when the table has none or forms only.
 std::optional<std::string> hf_name(const TensorNames& names, std::string_view gguf);
+
+class Config;
+/// How many heads a rotary transform of the entry finds: the number of its key, or the largest of a list by layer.
+int64_t permuted_heads(const TensorName& entry, const Config& config);
 
 /// Where row `row` of a GGUF matrix (of `rows` rows, `heads` heads) lies in the Hugging Face one.
 int64_t hf_row(Transform transform, int64_t row, int64_t rows, int64_t heads);

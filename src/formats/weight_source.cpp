@@ -43,6 +43,9 @@ class StoredSource final : public WeightSource {
       : model_(model), config_(config), names_(names), decoded_type_(decoded_type) {
     for (const std::string& prefix : names.hf_prefixes)
       if (is_hf() && model.find(prefix + names.model.front().hf + ".weight") != nullptr) prefix_ = prefix;
+    const std::string& front = names.model.front().hf;
+    renamed_ = !names.hf_root.empty() && model.find(front + ".weight") == nullptr &&
+               model.find("model." + front.substr(names.hf_root.size()) + ".weight") != nullptr;
   }
 
   std::optional<Info> find(const std::string& name, const Shape& expected, bool) const override {
@@ -151,15 +154,21 @@ class StoredSource final : public WeightSource {
     const TensorName* entry = find_name(names_, split);
     const auto plain = is_hf() ? hf_name(names_, name) : std::optional(name);
     Place place;
-    if (plain) place.rows = StoredRows::find(model_, prefix_ + *plain);
+    if (plain) place.rows = StoredRows::find(model_, in_file(*plain));
     if (place.rows || entry == nullptr) return place;
-    const std::string layer = is_hf() ? prefix_ + (split.layer ? names_.hf_layers : "") : split.layer ? "blk." : "";
+    const std::string layer = is_hf() ? in_file(split.layer ? names_.hf_layers : "") : split.layer ? "blk." : "";
     const std::string prefix = split.layer ? fmt::format("{}{}.", layer, *split.layer) : layer;
     for (const StoredAs& form : is_hf() ? entry->hf_forms : entry->gguf_forms) {
       place.form = Placement::find(model_, form, prefix, stack_shape(name, shape), checked);
       if (place.form) break;
     }
     return place;
+  }
+
+  // A name, or the beginning of one, as the file has it.
+  std::string in_file(const std::string& name) const {
+    if (renamed_ && name.starts_with(names_.hf_root)) return "model." + name.substr(names_.hf_root.size());
+    return prefix_ + name;
   }
 
   bool ignored(const std::string& name) const {
@@ -169,7 +178,7 @@ class StoredSource final : public WeightSource {
     // How activations were to be rounded: of no use where they are not FP8.
     if (model_.quant_method == "fp8" && (name.ends_with(".activation_scale") || name.ends_with(".input_scale")))
       return true;
-    return name == prefix_ + "lm_head.weight" || predicts(name, prefix_ + names_.hf_layers);  // stale, see locate()
+    return name == prefix_ + "lm_head.weight" || predicts(name, in_file(names_.hf_layers));  // stale, see locate()
   }
 
   // Whether a tensor belongs to a layer that predicts further tokens.
@@ -216,7 +225,7 @@ class StoredSource final : public WeightSource {
   void read_permuted(const TensorName& entry, const StoredRows& stored, const Shape& shape, int64_t first, int64_t n,
                      std::byte* out) const {
     const bool vector = shape.rank == 1;
-    const int64_t rows = shape[0], heads = config_.integer(entry.heads), width = vector ? 1 : shape[-1];
+    const int64_t rows = shape[0], heads = permuted_heads(entry, config_), width = vector ? 1 : shape[-1];
     const int64_t row_bytes = matrix_bytes(stored.type(), 1, width);
     if (vector) n = rows;
     for (int64_t r = 0; r < n; ++r)
@@ -228,6 +237,7 @@ class StoredSource final : public WeightSource {
   const TensorNames& names_;
   std::optional<DType> decoded_type_;
   std::string prefix_;
+  bool renamed_ = false;  // hf_root is "model." there
 };
 
 }  // namespace

@@ -37,6 +37,8 @@ V activate(Activation activation, V x) {
       return relu2(x);
     case Activation::kIdentity:
       return x;
+    case Activation::kGelu:
+      return gelu(x);
     default:
       return silu(x);
   }

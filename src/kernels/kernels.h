@@ -126,8 +126,9 @@ struct RopeArgs {
 };
 
 /// silu(x) = x / (1 + exp(-x)); gelu_tanh(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); relu2(x) =
-/// max(0, x)^2 (So et al. 2021); identity(x) = x. swiglu_clamped (gpt-oss) always has a gate: see activations.h.
-enum class Activation : uint8_t { kSilu, kGeluTanh, kSwigluClamped, kRelu2, kIdentity };
+/// max(0, x)^2 (So et al. 2021); identity(x) = x; gelu(x) = 0.5 x (1 + erf(x / sqrt(2))). swiglu_clamped (gpt-oss)
+/// always has a gate: see activations.h.
+enum class Activation : uint8_t { kSilu, kGeluTanh, kSwigluClamped, kRelu2, kIdentity, kGelu };
 
 /// y = act(gate) * up, or act(gate) without `up`. swiglu_clamped, which needs `up`, in this order: g = min(gate,
 /// limit), u = clamp(up, -limit, limit), y = (g * (1 / (1 + exp(-(alpha * g))))) * (u + 1). NaN stays NaN. Source:

@@ -95,6 +95,26 @@ V gelu_tanh(V x) {
   return x / (splat<V>(1.0f) + exp(splat<V>(-0x1.988454p+0f) * cubic));  // -2 sqrt(2 / pi)
 }
 
+/// x times the normal distribution's share below x, which is 0.5 x (1 + erf(x / sqrt(2))): max(0, x) - a h with a = |x|
+/// and h = e^(-a^2 / 2) t p(t), the share above a, t = 1 / (1 + a / 4). Nothing cancels; error (10 + x^2) 2^-24 of the
+/// result. Above a = 15, h is 0. Source: Hendrycks and Gimpel 2016.
+template <class V>
+V gelu(V x) {
+  const V a = min(splat<V>(15.0f), from_bits(to_bits(x) & splat_bits<V>(0x7fffffff)));
+  const V t = splat<V>(1.0f) / fma(splat<V>(0.25f), a, splat<V>(1.0f));
+  V p = splat<V>(0x1.93d9f4p-6f);
+  p = fma(p, t, splat<V>(-0x1.2e2802p-3f));
+  p = fma(p, t, splat<V>(0x1.23f3aap-2f));
+  p = fma(p, t, splat<V>(-0x1.8b4f5ap-3f));
+  p = fma(p, t, splat<V>(0x1.8adec6p-3f));
+  p = fma(p, t, splat<V>(0x1.2d8d36p-5f));
+  p = fma(p, t, splat<V>(0x1.a4c9f4p-4f));
+  p = fma(p, t, splat<V>(0x1.941f72p-4f));
+  p = fma(p, t, splat<V>(0x1.98bbfcp-4f));
+  const V h = p * t * exp(splat<V>(-0.5f) * (a * a));
+  return max(splat<V>(0.0f), x) - a * h;
+}
+
 /// 1 / (1 + e^-x).
 template <class V>
 V sigmoid(V x) {

@@ -26,7 +26,10 @@ void transpose_block(const float* x, int64_t columns, int64_t count, int n, floa
 
 // ---------------------------------------------------------------- short convolution
 
-void conv_block(const ShortConvArgs& a, const ConvRow& row, int64_t channel, int n, const float* taps, Vec bias) {
+/// Of channels [channel, channel + lanes); kFull: lanes is all.
+template <bool kFull>
+void conv_block(const ShortConvArgs& a, const ConvRow& row, int64_t channel, int lanes, const float* taps, Vec bias) {
+  const int n = kFull ? kLanes : lanes;
   const int64_t edge = last_edge(row.past), before = a.taps - 1;
   const float* x = a.x + row.first * a.x_step + channel;
   const auto input = [&](int64_t position) {  // of a position before this step's
@@ -35,11 +38,11 @@ void conv_block(const ShortConvArgs& a, const ConvRow& row, int64_t channel, int
   };
   for (int64_t t = 0; t < row.count; ++t) {
     Vec sum = zero();
-    for (int64_t j = 0; j <= before; ++j) {
-      const int64_t back = t - before + j;
-      const float* p = back >= 0 ? x + back * a.x_step : input(row.past + back);
+    int64_t j = 0;
+    for (; j < before - t; ++j)
+      sum = fma(load(taps + j * kLanes), load_lanes(input(row.past + t - before + j), n), sum);
+    for (const float* p = x + (t - before + j) * a.x_step; j <= before; ++j, p += a.x_step)
       sum = fma(load(taps + j * kLanes), load_lanes(p, n), sum);
-    }
     if (a.bias != nullptr) sum = sum + bias;
     store_lanes(a.y + (row.first + t) * a.channels + channel, a.silu ? silu(sum) : sum, n);
   }
@@ -60,7 +63,12 @@ void short_conv(const ShortConvArgs& a, Launch& launch) {
     float taps[kMostTaps * kLanes];
     transpose_block(a.w + channel * a.taps, a.taps, a.taps, n, taps);
     const Vec bias = a.bias != nullptr ? load_lanes(a.bias + channel, n) : zero();
-    for (int64_t i = 0; i < a.n_rows; ++i) conv_block(a, a.rows[i], channel, n, taps, bias);
+    for (int64_t i = 0; i < a.n_rows; ++i) {
+      if (n == kLanes)
+        conv_block<true>(a, a.rows[i], channel, n, taps, bias);
+      else
+        conv_block<false>(a, a.rows[i], channel, n, taps, bias);
+    }
   });
 }
 

@@ -1,5 +1,7 @@
 // The state-space dual in 16 lanes: scores g with lanes along the chunk's tokens, everything else with lanes along the
 // head's channels. The same operations as recurrence.scalar.cpp, so the same bits.
+#include <utility>
+
 #include "kernels/levels.h"
 #include "kernels/math.h"
 #include "kernels/recurrence.h"
@@ -73,10 +75,25 @@ void decayed(const HeadChunk& in, float cum, const float* factors, float* weight
     store(weight + i * kLanes, load(factors + i * kLanes) * exp(set1(cum) - load(in.cum + i * kLanes)));
 }
 
+/// What tokens [t, t + kTokens) take of each token before them, and of the state.
+template <int kTokens>
+struct Weights {
+  float of[kTokens][kEdgeTokens], of_state[kTokens];
+
+  Weights(const SsdArgs& a, int64_t group, const HeadChunk& in, int64_t first, int64_t t) {
+    for (int k = 0; k < kTokens; ++k) {
+      const float* g = a.g + ((first + t + k) * a.groups + group) * kEdgeTokens;
+      for (int i = 0; i < kHalf; ++i) store(of[k] + i * kLanes, load(g + i * kLanes) * load(in.dt + i * kLanes));
+      decayed(in, in.cum[t + k], of[k], of[k]);
+      of_state[k] = exp(in.cum[t + k]);
+    }
+  }
+};
+
 /// kTokens tokens from t on, kVecs vectors of channels from p on (the last one of n lanes).
 template <int kTokens, int kVecs>
-void outputs(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChunk& in, int64_t first, int64_t t,
-             int64_t p, int n) {
+void outputs(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChunk& in, const Weights<kTokens>& weights,
+             int64_t first, int64_t t, int64_t p, int n) {
   const int64_t group = head / (a.heads / a.groups);
   const float* state = row.state + head * a.d_state * a.head_dim + p;
   const float* c = a.c + (first + t) * a.x_step + group * a.d_state;
@@ -90,40 +107,53 @@ void outputs(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChunk&
       for (int k = 0; k < kTokens; ++k) sum[k][v] = fma(set1(c[k * a.x_step + i]), s, sum[k][v]);
     }
   }
-  const Vec d = set1(a.d[head]);
-  for (int k = 0; k < kTokens; ++k) {
-    float weight[kEdgeTokens];
-    const float* g = a.g + ((first + t + k) * a.groups + group) * kEdgeTokens;
-    for (int i = 0; i < kHalf; ++i) store(weight + i * kLanes, load(g + i * kLanes) * load(in.dt + i * kLanes));
-    decayed(in, in.cum[t + k], weight, weight);
-    const Vec decay = set1(exp(in.cum[t + k]));
-    for (int v = 0; v < kVecs; ++v) sum[k][v] = sum[k][v] * decay;
-    for (int64_t j = 0; j <= t + k; ++j)
-      for (int v = 0; v < kVecs; ++v) sum[k][v] = fma(set1(weight[j]), at(in.x[j] + p + v * kLanes, v), sum[k][v]);
-    float* y = a.y + ((first + t + k) * a.heads + head) * a.head_dim + p;
+  for (int k = 0; k < kTokens; ++k)
+    for (int v = 0; v < kVecs; ++v) sum[k][v] = sum[k][v] * set1(weights.of_state[k]);
+  // Tokens that all of these see, together: alone, each addition would wait for the one before.
+  for (int64_t j = 0; j <= t; ++j) {
     for (int v = 0; v < kVecs; ++v) {
-      const Vec result = fma(d, at(in.x[t + k] + p + v * kLanes, v), sum[k][v]);
-      store_lanes(y + v * kLanes, result, v == kVecs - 1 ? n : kLanes);
+      const Vec x = at(in.x[j] + p + v * kLanes, v);
+      for (int k = 0; k < kTokens; ++k) sum[k][v] = fma(set1(weights.of[k][j]), x, sum[k][v]);
     }
   }
+  // Then what follows, token by token. Out of one place: sums at an index that is not known stay in memory.
+  const Vec d = set1(a.d[head]);
+  const auto finish = [&](int k, Vec(&of_token)[kVecs]) {
+    for (int64_t j = t + 1; j <= t + k; ++j)
+      for (int v = 0; v < kVecs; ++v)
+        of_token[v] = fma(set1(weights.of[k][j]), at(in.x[j] + p + v * kLanes, v), of_token[v]);
+    float* y = a.y + ((first + t + k) * a.heads + head) * a.head_dim + p;
+    for (int v = 0; v < kVecs; ++v) {
+      const Vec result = fma(d, at(in.x[t + k] + p + v * kLanes, v), of_token[v]);
+      store_lanes(y + v * kLanes, result, v == kVecs - 1 ? n : kLanes);
+    }
+  };
+  [&]<int... kK>(std::integer_sequence<int, kK...>) { (finish(kK, sum[kK]), ...); }
+  (std::make_integer_sequence<int, kTokens>());
 }
 
 /// Few tokens read the state in order, many keep a block of it near.
 void all_outputs(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChunk& in, const Chunk& chunk) {
-  const int64_t first = row.first + chunk.start - row.past;
+  const int64_t first = row.first + chunk.start - row.past, group = head / (a.heads / a.groups);
   int64_t t = chunk.from;
-  for (; t + 4 <= chunk.to; t += 4)
-    for (int64_t p = 0; p < a.head_dim; p += kLanes)
-      outputs<4, 1>(a, row, head, in, first, t, p, lanes_at(p, a.head_dim));
-  for (; t < chunk.to; ++t) {
+  for (; t + 4 <= chunk.to; t += 4) {
+    const Weights<4> weights(a, group, in, first, t);
     int64_t p = 0;
-    for (; p + 4 * kLanes <= a.head_dim; p += 4 * kLanes) outputs<1, 4>(a, row, head, in, first, t, p, kLanes);
-    for (; p < a.head_dim; p += kLanes) outputs<1, 1>(a, row, head, in, first, t, p, lanes_at(p, a.head_dim));
+    for (; p + kLanes <= a.head_dim; p += kLanes) outputs<4, 1>(a, row, head, in, weights, first, t, p, kLanes);
+    if (p < a.head_dim) outputs<4, 1>(a, row, head, in, weights, first, t, p, lanes_at(p, a.head_dim));
+  }
+  for (; t < chunk.to; ++t) {
+    const Weights<1> weights(a, group, in, first, t);
+    int64_t p = 0;
+    for (; p + 4 * kLanes <= a.head_dim; p += 4 * kLanes) outputs<1, 4>(a, row, head, in, weights, first, t, p, kLanes);
+    for (; p < a.head_dim; p += kLanes) outputs<1, 1>(a, row, head, in, weights, first, t, p, lanes_at(p, a.head_dim));
   }
 }
 
-/// Moves the state of channels [p, p + n) past the chunk.
-void edge_block(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChunk& in, int64_t p, int n) {
+/// Moves the state of channels [p, p + lanes) past the chunk; kFull: lanes is all.
+template <bool kFull>
+void edge_block(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChunk& in, int64_t p, int lanes) {
+  const int n = kFull ? kLanes : lanes;
   constexpr int64_t kRows = 4;
   float* state = row.state + head * a.d_state * a.head_dim + p;
   const float all = in.cum[kEdgeTokens - 1];
@@ -134,12 +164,12 @@ void edge_block(const SsdArgs& a, const SsdRow& row, int64_t head, const HeadChu
   int64_t i = 0;
   const auto move = [&]<int64_t kCount>() {
     Vec s[kCount];
-    for (int64_t k = 0; k < kCount; ++k) s[k] = decay * load(state + (i + k) * a.head_dim, n);
+    for (int64_t k = 0; k < kCount; ++k) s[k] = decay * load_lanes(state + (i + k) * a.head_dim, n);
     for (int64_t j = 0; j < kEdgeTokens; ++j) {
       const Vec value = load(x + j * kLanes);
       for (int64_t k = 0; k < kCount; ++k) s[k] = fma(set1(in.b[j][i + k]), value, s[k]);
     }
-    for (int64_t k = 0; k < kCount; ++k) store(state + (i + k) * a.head_dim, s[k], n);
+    for (int64_t k = 0; k < kCount; ++k) store_lanes(state + (i + k) * a.head_dim, s[k], n);
     i += kCount;
   };
   while (i + kRows <= a.d_state) move.template operator()<kRows>();
@@ -152,7 +182,9 @@ void head_chunk(const SsdArgs& a, const SsdRow& row, int64_t head, const Chunk& 
   all_outputs(a, row, head, in, chunk);
   for (int64_t t = chunk.from; t < chunk.to; ++t) row.dt_since[t * a.heads + head] = in.dt[t];
   if (!chunk.complete()) return;
-  for (int64_t p = 0; p < a.head_dim; p += kLanes) edge_block(a, row, head, in, p, lanes_at(p, a.head_dim));
+  int64_t p = 0;
+  for (; p + kLanes <= a.head_dim; p += kLanes) edge_block<true>(a, row, head, in, p, kLanes);
+  if (p < a.head_dim) edge_block<false>(a, row, head, in, p, lanes_at(p, a.head_dim));
 }
 
 void ssd(const SsdArgs& a, Launch& launch) {

@@ -44,15 +44,16 @@ const Architecture* find_hf_architecture(const Json& config, const HfClass*& fou
     const auto it = config.find("model_type");
     return it != config.end() && it->is_string() && it->get_ref<const std::string&>() == c.model_type;
   };
+  const Architecture* unclaimed = nullptr;
   for (const Architecture* a : registry()) {
     for (const HfClass& c : a->hf_classes) {
-      if (matches(c)) {
-        found = &c;
-        return a;
-      }
+      if (!matches(c) || (c.claims == nullptr ? unclaimed != nullptr : !c.claims(config))) continue;
+      found = &c;
+      if (c.claims != nullptr) return a;
+      unclaimed = a;
     }
   }
-  return nullptr;
+  return unclaimed;
 }
 
 std::string architecture_names() {

@@ -2,6 +2,7 @@
 // configuration is translated, and how it is built from blocks.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,13 @@ struct HfClass {
   std::string name;        // "LlamaForCausalLM"
   std::string model_type;  // "llama"
   std::string defaults;    // JSON: what the class takes for keys that config.json lacks
+  /// Where several architectures have the class: whether this config.json is of this one. The one without is for the
+  /// others.
+  bool (*claims)(const Json& config_json) = nullptr;
 };
+
+/// What row `row` (of a vector: element) of a parameter is multiplied with.
+using RowFactors = std::function<float(const std::string& name, int64_t row)>;
 
 struct Architecture {
   std::string name;  // GGUF's
@@ -34,6 +41,10 @@ struct Architecture {
   /// Where several architectures share a GGUF name: whether this configuration is of this one. The one without is for
   /// what no other claims.
   bool (*claims)(const Config& config) = nullptr;
+  /// Where GGUF has factors in the weights that config.json keeps apart (Falcon-H1): takes them out of a configuration
+  /// and gives what the weights are multiplied with; nothing where it has none. Where it unties the head, that is the
+  /// embedding as "output.weight" has it.
+  RowFactors (*bake)(Config& config) = nullptr;
 };
 
 /// All architectures, in the order of registration.

@@ -1,11 +1,8 @@
 // Granite-MoE: Llama's attention with four multipliers, a mixture in every layer.
 // Source: Granite 3.0 Language Models (2024), section 3.
-#include <cmath>
-
-#include "base/error.h"
 #include "blocks/attention.h"
 #include "blocks/rope_config.h"
-#include "models/mixture.h"
+#include "models/granite.h"
 
 namespace godwit {
 namespace {
@@ -14,12 +11,7 @@ void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
   rope_from_hf(hf, c);
   experts_from_hf(hf, c);
-  const double scale = hf.real("attention_multiplier");
-  if (!(scale > 0.0)) invalid("{}: key attention_multiplier: expected a positive number, got {}", hf.source, scale);
-  c.set("attention.scale", scale);
-  c.set("residual_scale", hf.real("residual_multiplier"));
-  c.set("embedding_scale", hf.real("embedding_multiplier"));
-  c.set("logit_scale", hf.real("logits_scaling"));
+  granite_scales_from_hf(hf, c);
 }
 
 void to_hf(const Config& c, Json& hf) {
@@ -28,21 +20,13 @@ void to_hf(const Config& c, Json& hf) {
   hf["architectures"] = Json::array({"GraniteMoeForCausalLM"});
   hf["model_type"] = "granitemoe";
   hf["intermediate_size"] = c.integer("expert_feed_forward_length", c.integer("feed_forward_length"));
-  const double natural = 1.0 / std::sqrt(static_cast<double>(dimensions(c).head_dim)),
-               scale = c.real("attention.scale", 0.0);
-  hf["attention_multiplier"] = scale != 0.0 ? scale : natural;
-  hf["residual_multiplier"] = c.real("residual_scale", 1.0);
-  hf["embedding_multiplier"] = c.real("embedding_scale", 1.0);
-  hf["logits_scaling"] = c.real("logit_scale", 1.0);
+  granite_scales_to_hf(c, dimensions(c).head_dim, hf);
   hf["rope_parameters"] = rope_to_hf(c);
 }
 
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(c);
-  Model model(c, w,
-              {.embedding_scale = positive_float(c, "embedding_scale", 1.0),
-               .norm_eps = d.eps,
-               .logit_scale = 1.0f / positive_float(c, "logit_scale", 1.0)});
+  Model model(c, w, granite_head(c, d.eps));
   const bool biased = c.boolean("attention.bias", false);
   const AttentionSpec attention{.d_model = d.d_model,
                                 .n_heads = d.n_heads,
@@ -63,16 +47,9 @@ Model build(const Config& c, Weights& w) {
 }
 
 TensorNames names() {
-  std::vector<TensorName> experts = expert_names("block_sparse_moe", "", "", "");
-  experts[0].hf_forms = {{.name = "block_sparse_moe.input_linear.weight", .pick = Pick::kFirst},
-                         {.name = "block_sparse_moe.experts.gate_up_proj", .pick = Pick::kFirst}};
-  experts[1].hf_forms = {{.name = "block_sparse_moe.input_linear.weight", .pick = Pick::kLast},
-                         {.name = "block_sparse_moe.experts.gate_up_proj", .pick = Pick::kLast}};
-  experts[2].hf_forms = {{.name = "block_sparse_moe.output_linear.weight"},
-                         {.name = "block_sparse_moe.experts.down_proj"}};
-  experts[3].hf_forms = {{.name = "block_sparse_moe.router.layer.weight"}, {.name = "block_sparse_moe.router.weight"}};
-  return mixture_names(experts, {{"attn_q", "self_attn.q_proj", Transform::kRopePairs, "attention.head_count"},
-                                 {"attn_k", "self_attn.k_proj", Transform::kRopePairs, "attention.head_count_kv"}});
+  return mixture_names(granite_expert_names(),
+                       {{"attn_q", "self_attn.q_proj", Transform::kRopePairs, "attention.head_count"},
+                        {"attn_k", "self_attn.k_proj", Transform::kRopePairs, "attention.head_count_kv"}});
 }
 
 const Architecture granitemoe{

@@ -92,7 +92,7 @@ void check_mamba(const Config& c, std::vector<std::string>& warnings) {
 }  // namespace
 
 void for_llama_cpp(Config& c, std::vector<std::string>& warnings) {
-  if (c.architecture == "godwit" || c.architecture == "recurrent_gemma") {
+  if (c.architecture == "godwit" || c.architecture == "zamba2" || c.architecture == "recurrent_gemma") {
     warnings.push_back(fmt::format("llama.cpp does not know the architecture {}: it refuses the file", c.architecture));
     return;
   }
@@ -118,6 +118,7 @@ void for_llama_cpp(Config& c, std::vector<std::string>& warnings) {
         fmt::format("llama.cpp knows no bias of attn_output in {}: it refuses the file", c.architecture));
   check_latents(c, warnings);
   check_experts(c, warnings);
+  hybrids_for_llama_cpp(c, warnings);
   if (c.architecture == "gemma3") check_gemma3(c, warnings);
   if (is_one_of({"mamba", "jamba"})) check_mamba(c, warnings);
 }

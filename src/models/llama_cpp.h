@@ -12,5 +12,7 @@ namespace godwit {
 /// factor), and a line to `warnings` for each thing that it would not do. Source: llama.cpp, src/llama-context.cpp and
 /// src/models/.
 void for_llama_cpp(Config& config, std::vector<std::string>& warnings);
+/// Its part for hybrids and models with state spaces.
+void hybrids_for_llama_cpp(Config& config, std::vector<std::string>& warnings);
 
 }  // namespace godwit

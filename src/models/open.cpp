@@ -74,8 +74,9 @@ std::unique_ptr<OpenModel> open_model(const std::string& path, const OpenOptions
   auto m = std::make_unique<OpenModel>();
   std::unique_ptr<WeightSource> source;
   if (options.random_seed) {
-    const std::string file = is_folder(path) ? path + "/config.json" : path;
-    m->architecture = configure_from_hf(parse_python_json(read_text(file, kMostConfigBytes), file), file, m->config);
+    const std::string file = options.config_text.empty() && is_folder(path) ? path + "/config.json" : path;
+    const std::string text = options.config_text.empty() ? read_text(file, kMostConfigBytes) : options.config_text;
+    m->architecture = configure_from_hf(parse_python_json(text, file), file, m->config);
     source = random_source(*options.random_seed, options.random_type, gains_are_offsets(*m->architecture));
   } else if (is_folder(path)) {
     m->stored = open_hf_folder(path);

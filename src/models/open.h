@@ -13,6 +13,7 @@ struct OpenOptions {
   LoadOptions load;
   std::optional<uint64_t> random_seed;  // weights from a seed; the path is then a config.json (or a folder with one)
   DType random_type = DType::kQ8_0;
+  std::string config_text;  // with a random seed: config.json's text, where there is no file; the path is its name then
 };
 
 /// A model, built and checked; weights are places without contents until weights->load.

@@ -62,13 +62,22 @@ void ParameterStream::fill_rows(int64_t begin, int64_t end, const Write& write) 
                     bytes.data() + static_cast<size_t>(gguf_row(transform, i, items, heads)) * item, item);
       bytes.swap(ordered);
     }
-    pass_on(bytes, n, width, row_bytes, write);
+    pass_on(bytes, first, n, width, row_bytes, write);
   }
 }
 
-void ParameterStream::pass_on(const std::vector<std::byte>& bytes, int64_t n, int64_t width, int64_t row_bytes,
-                              const Write& write) const {
-  if (to == info.dtype && add == 0.0f && !minus_exp) {
+void ParameterStream::change(int64_t row, std::vector<float>& values) const {
+  if (add != 0.0f)
+    for (float& v : values) v += add;
+  if (minus_exp)
+    for (float& v : values) v = static_cast<float>(-std::exp(static_cast<double>(v)));
+  if (!factor) return;
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= factor(info.shape.rank <= 1 ? static_cast<int64_t>(i) : row);
+}
+
+void ParameterStream::pass_on(const std::vector<std::byte>& bytes, int64_t first, int64_t n, int64_t width,
+                              int64_t row_bytes, const Write& write) const {
+  if (to == info.dtype && add == 0.0f && !minus_exp && !factor) {
     write(bytes.data(), bytes.size());
     return;
   }
@@ -77,10 +86,7 @@ void ParameterStream::pass_on(const std::vector<std::byte>& bytes, int64_t n, in
   std::vector<std::byte> out(static_cast<size_t>(n * to_bytes));
   for (int64_t r = 0; r < n; ++r) {
     decode_row(info.dtype, bytes.data() + r * row_bytes, values.data(), width);
-    if (add != 0.0f)
-      for (float& v : values) v += add;
-    if (minus_exp)
-      for (float& v : values) v = static_cast<float>(-std::exp(static_cast<double>(v)));
+    change(first + r, values);
     encode_row(to, values.data(), out.data() + r * to_bytes, width);
   }
   write(out.data(), out.size());

@@ -17,8 +17,9 @@ struct ParameterStream {
   int64_t permuted_heads = 0;  // not 0: rows go to Hugging Face's order, head by head
   Transform transform = Transform::kNone;
   float add = 0.0f;
-  bool minus_exp = false;  // -exp of the values
-  bool raw = false;        // the stored tensor as it is: already in the target's form
+  bool minus_exp = false;                         // -exp of the values
+  std::function<float(int64_t row)> factor = {};  // of each row, of a vector's elements
+  bool raw = false;                               // the stored tensor as it is: already in the target's form
 
   using Write = std::function<void(const std::byte*, size_t)>;
   /// Gives all rows to `write`, in the target's type and order.
@@ -28,8 +29,9 @@ struct ParameterStream {
 
   void fill_rows(int64_t begin, int64_t end, const Write& write) const;
   void read(int64_t first, int64_t n, int64_t row_bytes, std::byte* out) const;
-  void pass_on(const std::vector<std::byte>& bytes, int64_t n, int64_t width, int64_t row_bytes,
+  void pass_on(const std::vector<std::byte>& bytes, int64_t first, int64_t n, int64_t width, int64_t row_bytes,
                const Write& write) const;
+  void change(int64_t row, std::vector<float>& values) const;
 };
 
 /// The stream of a parameter as the source has it, to be written as `to`.

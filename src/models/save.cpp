@@ -71,6 +71,7 @@ DType SavePlan::main_type() const {
 GgufPlan plan_gguf(const OpenModel& m, std::optional<DType> type) {
   GgufPlan plan;
   plan.config = m.config;
+  const RowFactors factors = m.architecture->bake != nullptr ? m.architecture->bake(plan.config) : RowFactors();
   const bool from_gguf = m.stored.container == Container::kGguf && !m.stored.files.empty();
   move_rope_factors(plan);
   for (const Parameter& p : m.weights->parameters()) {
@@ -84,7 +85,13 @@ GgufPlan plan_gguf(const OpenModel& m, std::optional<DType> type) {
       stream.add = entry->gguf_plus_one && !from_gguf ? 1.0f : 0.0f;
       stream.minus_exp = entry->gguf_minus_exp && !from_gguf;
     }
+    if (factors) stream.factor = [=, name = p.name](int64_t row) { return factors(name, row); };
     plan.tensors.push_back(to_write(p.name, stream));
+    if (p.name != "token_embd.weight" || !m.config.boolean("tie_embeddings", false) ||
+        plan.config.boolean("tie_embeddings", false))
+      continue;
+    stream.factor = [=](int64_t row) { return factors("output.weight", row); };
+    plan.tensors.push_back(to_write("output.weight", stream));
   }
   if (type || !plan.config.has("general.file_type")) {
     const auto number = file_type_number(type.value_or(plan.main_type()));

@@ -37,7 +37,7 @@ HfPlan plan_hf(const OpenModel& m, std::optional<DType> type) {
     CHECK(entry != nullptr, "parameter {} has no Hugging Face name", p.name);
     if (entry->transform != Transform::kNone) {
       stream.transform = entry->transform;
-      stream.permuted_heads = m.config.integer(entry->heads);
+      stream.permuted_heads = permuted_heads(*entry, m.config);
     }
     if (entry->hf.empty()) {
       forms.add(*entry, stream);

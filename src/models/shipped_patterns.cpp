@@ -36,7 +36,10 @@ int64_t active_parameters(const Json& json) {
   Config config;
   const Architecture* a = configure_from_hf(json, "config.json", config);
   Weights weights(random_source(0, DType::kQ8_0, false), {});
-  const Model model = a->build(config, weights);
+  return active_parameters(a->build(config, weights), weights);
+}
+
+int64_t active_parameters(const Model& model, const Weights& weights) {
   const int64_t embedding = model.vocab_size() * model.d_model();
   return weights.count() - model.idle_parameters() - embedding * (model.tied() ? 1 : 2);
 }

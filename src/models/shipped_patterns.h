@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/json.h"
+#include "blocks/model.h"
+#include "formats/weights.h"
 
 namespace godwit {
 
@@ -24,5 +26,6 @@ Json shipped_config(const std::string& name, double target_active_params, int64_
 /// Parameters that a token touches, without embedding and output head, of the model that a config.json describes.
 /// Counted by building it: no weight takes memory. Throws Error (kInvalid) as open_model does.
 int64_t active_parameters(const Json& config_json);
+int64_t active_parameters(const Model& model, const Weights& weights);
 
 }  // namespace godwit

@@ -46,9 +46,9 @@ Tensor short_conv(Context& cx, Tensor x, int64_t first, const ConvWeight& w, boo
                     .channels = channels,
                     .taps = taps,
                     .silu = silu},
-      {.flops = 2 * taps * y.size(),
-       .weight_bytes = w.weight.bytes(),
-       .state_bytes = (taps * n_rows(in) + x.rows()) * channels * 4});
+      {.flops = (2 * taps + (w.bias.empty() ? 0 : 1) + (silu ? 4 : 0)) * y.size(),
+       .weight_bytes = w.weight.bytes() + (w.bias.empty() ? 0 : w.bias.bytes()),
+       .state_bytes = n_rows(in) * (taps - 1) * channels * 4});
   return y;
 }
 
@@ -185,9 +185,10 @@ Tensor ssd(Context& cx, Tensor xbc, Tensor dt, int64_t dt_first, const SsdWeight
               .dt_low = s.dt_low,
               .dt_high = s.dt_high,
               .g = g.f32()},
-      {.flops = tokens * (4 * s.inner() * s.d_state + kEdgeTokens * (s.inner() + shared)),
+      // The mean over a chunk: half of one lies between a token and the last edge.
+      {.flops = tokens * (s.inner() * (4 * s.d_state + kEdgeTokens + 2) + shared * kEdgeTokens),
        .weight_bytes = w.a_log.bytes() + w.d.bytes() + w.dt_bias.bytes(),
-       .state_bytes = n_rows(in) * s.inner() * s.d_state * 4 + tokens * (s.inner() + shared + s.heads) * 4});
+       .state_bytes = n_rows(in) * (s.inner() * s.d_state + kEdgeTokens / 2 * (s.inner() + shared + s.heads)) * 4});
   return y;
 }
 

@@ -44,6 +44,32 @@ TEST_F(AuditCommand, TwoModelsSideBySide) {
   EXPECT_EQ(json::parse(on_stdout.out)["schema"], "godwit.audit/1");
 }
 
+TEST_F(AuditCommand, ArchitecturesOfOneSize) {
+  const Result r =
+      run("audit --like 1M --architectures dense,window,moe --budget 2s --batch 1,2 --contexts 16,32,64 -q"
+          " -o " +
+          report());
+  ASSERT_EQ(r.code, 0) << r.err;
+  for (const char* part : {"A  dense", "B  window", "C  moe", "1.00 M active parameters without embeddings",
+                           "quality  not measured: random weights (seed 1)", "% of what was aimed at", "layers "})
+    EXPECT_THAT(r.out, HasSubstr(part));
+  EXPECT_EQ(run("audit --verify " + report()).code, 0);
+  const json told = json::parse(slurp(report()));
+  EXPECT_EQ(told["random_seed"], 1);
+  for (const json& model : told["models"]) {
+    const double count = model["like_parameters"];
+    EXPECT_NEAR(count, 1e6, 0.15e6) << model["name"];  // so small a model cannot be fitted well
+    const json& parameters = model["anatomy"]["parameters"];
+    EXPECT_EQ(parameters["active"].get<int64_t>() - parameters["embedding"].get<int64_t>(), count) << model["name"];
+  }
+  // The configuration that the report has makes the same model.
+  std::ofstream(folder_ / "again.json") << told["models"][1]["config"];
+  const Result again =
+      run("audit " + (folder_ / "again.json").string() + " --random 1 --budget 0.2s --contexts 16 --json -q");
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(json::parse(again.out)["models"][0]["anatomy"]["parameters"], told["models"][1]["anatomy"]["parameters"]);
+}
+
 TEST_F(AuditCommand, AMixtureBesideADenseModel) {
   const Result r = run("audit " + tiny("qwen3moe-norm") + " " + tiny("qwen3-plain") +
                        " --budget 3s --batch 1,2,4 --contexts 16,64 -q -o " + report());
@@ -90,6 +116,15 @@ TEST_F(AuditCommand, WhatCannotBeAudited) {
   std::ofstream(toml) << "price = nan\n";
   const std::tuple<std::string, int, std::string> cases[] = {
       {"audit", 2, "no model"},
+      {"audit --like 1M " + tiny_, 2, "--like"},
+      {"audit --like 0.1T", 3, "0.1T"},
+      {"audit --like -5M", 2, "--like"},
+      {"audit --like nan", 2, "--like"},
+      {"audit --like 10k", 2, "--like"},
+      {"audit --like " + tiny_, 2, "--like"},  // too small
+      {"audit --like 1M --architectures dense,no-such", 2, "no-such"},
+      {"audit --like 1M --architectures dense,dense", 2, "dense"},
+      {"audit --like 1M --architectures ''", 2, "expected one of"},
       {"audit " + tiny_ + " --budget soon", 2, "--budget"},
       {"audit " + tiny_ + " --budget -5s", 2, "--budget"},
       {"audit " + tiny_ + " --budget nan", 2, "--budget"},

@@ -30,10 +30,15 @@ inline bool has_experts(const Architecture& a) {
 
 /// Architectures that run the laws in few cases: every block of theirs is under all of them in another.
 inline bool in_short(const Architecture& a) {
-  constexpr std::string_view kShort[] = {"MixtralForCausalLM",  "Qwen2MoeForCausalLM",  "OlmoeForCausalLM",
-                                         "GptOssForCausalLM",   "Glm4MoeForCausalLM",   "GraniteMoeForCausalLM",
-                                         "Mistral4ForCausalLM", "MiniMaxM2ForCausalLM", "GodwitForCausalLM"};
-  return std::find(std::begin(kShort), std::end(kShort), a.hf_classes[0].name) != std::end(kShort);
+  constexpr std::string_view kShort[] = {"MixtralForCausalLM",  "Qwen2MoeForCausalLM",         "OlmoeForCausalLM",
+                                         "GptOssForCausalLM",   "Glm4MoeForCausalLM",          "GraniteMoeForCausalLM",
+                                         "Mistral4ForCausalLM", "MiniMaxM2ForCausalLM",        "GodwitForCausalLM",
+                                         "Lfm2MoeForCausalLM",  "GraniteMoeHybridForCausalLM", "BambaForCausalLM",
+                                         "nemotron_h",          "FalconH1ForCausalLM"};
+  const auto listed = [&](const std::string& name) {
+    return std::find(std::begin(kShort), std::end(kShort), name) != std::end(kShort);
+  };
+  return listed(a.hf_classes[0].name) || listed(a.name);
 }
 
 /// One way to run a model.

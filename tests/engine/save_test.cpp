@@ -84,13 +84,34 @@ INSTANTIATE_TEST_SUITE_P(Tiny, Save,
                                          "gemma3-window", "gemma3-softcap", "gemma3-linear", "mixtral-plain",
                                          "qwen2moe-norm", "qwen3moe-norm", "olmoe-clip", "deepseek2-groups",
                                          "deepseek3-groups", "deepseek3-halfsplit", "mistral4-temperature",
-                                         "gptoss-clamp", "glm4moe-groups", "granitemoe-bias", "minimaxm2-partial"),
+                                         "gptoss-clamp", "glm4moe-groups", "granitemoe-bias", "minimaxm2-partial",
+                                         "lfm2-bias", "lfm2moe-nobias", "granitemoehybrid-experts",
+                                         "granitemoehybrid-dense", "bamba-bias", "nemotronh-plain", "nemotronh-latent",
+                                         "zamba2-plain", "zamba2-adapters"),
                          [](const auto& param) {
                            std::string name = param.param;
                            for (char& c : name)
                              if (c == '-') c = '_';
                            return name;
                          });
+
+// GGUF has Falcon-H1's multipliers in the weights: they are rounded once more there, and the same from then on.
+class SaveFalcon : public SaveAs {};
+
+TEST_P(SaveFalcon, MultipliersGoIntoTheWeightsOfGguf) {
+  const std::string model = std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tiny/falconh1-" + GetParam();
+  const std::vector<float> logits = logits_of(model);
+  const std::string gguf = to_gguf(model, "a.gguf"), again = to_hf(gguf, "b");
+  const std::vector<float> baked = logits_of(gguf);
+  expect_same(baked, {again, to_gguf(again, "c.gguf")});
+  ASSERT_EQ(baked.size(), logits.size());
+  float most = 0;
+  for (const float x : logits) most = std::max(most, std::abs(x));
+  for (size_t i = 0; i < logits.size(); ++i) ASSERT_NEAR(baked[i], logits[i], 1e-5f * most) << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, SaveFalcon, testing::Values("plain", "normbefore", "oldstyle"),
+                         [](const auto& param) { return param.param; });
 
 // Patterns of Godwit's own architecture, with random weights.
 class SavePattern : public SaveAs {};

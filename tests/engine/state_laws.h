@@ -20,7 +20,7 @@ class StateLaws {
   StateLaws(const OpenModel& open, RunnerOptions options, std::vector<TokenId> ids, StateFault fault = {})
       : ids_(std::move(ids)),
         fault_(std::move(fault)),
-        tested_(open, with_room(options, room(open, options, ids_.size()))),
+        tested_(open, with_room(options, open.model->state_layout(options.cache).groups.empty() ? kMostSnapshots : 5)),
         cold_(open, with_room(options, 1)),
         expected_(cold(ids_)) {}
 
@@ -40,12 +40,9 @@ class StateLaws {
   int64_t resumed() const { return resumed_; }  // tokens that were not computed again, all laws together
 
  private:
-  /// Sequences that the pool has room for. Where a model keeps records alone, what is remembered after each token takes
-  /// as much as a sequence; elsewhere it finds room where pages would lie.
-  static int64_t room(const OpenModel& open, const RunnerOptions& o, size_t n_tokens) {
-    return 5 + (keeps_pages(open.model->state_layout(o.cache)) ? 0 : static_cast<int64_t>(n_tokens));
-  }
-  static bool keeps_pages(const StateLayout& layout) { return !layout.groups.empty(); }
+  /// So many records a test keeps; where there are pages, they leave room for them.
+  static constexpr int64_t kMostSnapshots = 160;
+
   static RunnerOptions with_room(RunnerOptions o, int64_t sequences) {
     o.sequences = sequences;
     o.context = 512;
@@ -98,13 +95,13 @@ class StateLaws {
   }
   /// Takes all room for a moment, so that nothing stays remembered. Says whether it did.
   bool evict_all() {
-    std::vector<SequenceState> hogs(1);
-    for (int64_t n = kPageTokens; tested_.pool().reserve(hogs.back(), n);) {
-      if (keeps_pages(tested_.layout())) {
-        n += kPageTokens;
-      } else {
-        hogs.emplace_back();
-      }
+    constexpr int64_t kMostTokens = 4096;  // of one, for a record is all that some models keep
+    std::vector<SequenceState> hogs;
+    for (bool more = true; more;) {
+      SequenceState& hog = hogs.emplace_back();
+      int64_t n = 0;
+      while (n < kMostTokens && tested_.pool().reserve(hog, n + kPageTokens)) n += kPageTokens;
+      more = n > 0;
     }
     for (SequenceState& hog : hogs) tested_.pool().release(hog);
     return tested_.pool().cached_bytes() == 0;

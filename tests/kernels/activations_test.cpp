@@ -19,8 +19,8 @@ using test::Random;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-constexpr Activation kAll[] = {Activation::kSilu, Activation::kGeluTanh, Activation::kSwigluClamped, Activation::kRelu2,
-                               Activation::kIdentity};
+constexpr Activation kAll[] = {Activation::kSilu,  Activation::kGeluTanh, Activation::kSwigluClamped,
+                               Activation::kRelu2, Activation::kIdentity, Activation::kGelu};
 constexpr float kLimit = 7.0f, kAlpha = 1.702f;  // of swiglu_clamped, as gpt-oss has them
 
 /// Without `up` when that is empty.
@@ -56,6 +56,23 @@ TEST(Elementwise, GatedMatchesItsDefinition) {
     ASSERT_NEAR(gelu[i], true_gelu, (10 + 8 * std::fabs(z)) * kEps * std::fabs(true_gelu) + 40 * kFlushed) << x;
     ASSERT_NEAR(gelu[i], 0.5 * x * (1 + std::tanh(z)) * up[i], 1e-5 * std::fabs(up[i]) * (1 + std::fabs(x))) << x;
   }
+}
+
+TEST(Elementwise, GeluMatchesItsDefinition) {
+  Random random(14);
+  test::Threads one(1);
+  std::vector<float> x = filled(40000, [&] { return random.uniform(-20, 20); });
+  for (int i = 0; i < 20000; ++i) x.push_back(random.wide(-60, 1));
+  x.insert(x.end(), {0.0f, -0.0f, 100.0f, -100.0f});
+  const std::vector<float> y = gated(scalar_kernels(), one.launch(), x, {}, Activation::kGelu);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double v = x[i], truth = 0.5 * v * std::erfc(-v * M_SQRT1_2);
+    ASSERT_NEAR(y[i], truth, (10 + v * v) * kEps * std::fabs(truth) + 40 * kFlushed) << v;
+  }
+  const auto of = [&](float v) { return gated(scalar_kernels(), one.launch(), {v}, {}, Activation::kGelu)[0]; };
+  EXPECT_TRUE(std::isnan(of(std::numeric_limits<float>::quiet_NaN())));
+  EXPECT_EQ(of(kInf), kInf);
+  EXPECT_EQ(of(-kInf), 0.0f);
 }
 
 TEST(Elementwise, ClampedSwigluMatchesItsDefinition) {
@@ -100,7 +117,7 @@ TEST(Elementwise, WithoutGateItIsTheActivationAlone) {
   const std::vector<float> doubled = gated(scalar_kernels(), one.launch(), x, twos, Activation::kIdentity);
   for (size_t i = 0; i + 1 < x.size(); ++i) ASSERT_EQ(doubled[i], 2 * x[i]);
   for (const Activation activation :
-       {Activation::kSilu, Activation::kGeluTanh, Activation::kRelu2, Activation::kIdentity}) {
+       {Activation::kSilu, Activation::kGeluTanh, Activation::kRelu2, Activation::kIdentity, Activation::kGelu}) {
     test::expect_same_bits(gated(scalar_kernels(), one.launch(), x, ones, activation),
                            gated(scalar_kernels(), one.launch(), x, {}, activation), "without a gate");
   }

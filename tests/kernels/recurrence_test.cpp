@@ -1,6 +1,11 @@
 // Short convolution, selective scan, real-gated linear recurrence and state-space dual: scalar against the definition
 // in double, every level against scalar bit for bit, however sequences are cut into steps, whatever their company, and
 // after any rewinding; five-token examples computed elsewhere.
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
 #include "kernels/recurrence_cases.h"
 
 namespace godwit {
@@ -271,6 +276,53 @@ TEST(StateSpaceDual, StaysNearThePlainRecurrenceOver4096Tokens) {
     double off = 0;
     for (size_t i = 0; i < y.size(); ++i) off = std::max(off, std::fabs(exact[i].value - y[i]));
     EXPECT_LE(off, 1e-4 * largest) << kernels.level;
+  }
+}
+
+/// A tensor of tests/oracle/ssd.safetensors.
+template <class T>
+std::vector<T> stored(const std::string& name) {
+  std::ifstream in(std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/ssd.safetensors", std::ios::binary);
+  const std::string all{std::istreambuf_iterator<char>(in), {}};
+  uint64_t header = 0;
+  std::memcpy(&header, all.data(), sizeof header);
+  const auto json = nlohmann::json::parse(all.substr(sizeof header, header));
+  const auto& at = json.at(name).at("data_offsets");
+  std::vector<T> values((at[1].get<size_t>() - at[0].get<size_t>()) / sizeof(T));
+  std::memcpy(values.data(), all.data() + sizeof header + header + at[0].get<size_t>(), values.size() * sizeof(T));
+  return values;
+}
+
+// Against NumPy in double, where the recurrence, its chunks and the quadratic form of the whole sequence agree
+// (tests/oracle/ssd.py): decays of A, and of A / 256, which remember hundreds of tokens.
+TEST(StateSpaceDual, Of4096TokensEqualsAllThreeFormsInDouble) {
+  constexpr int64_t kTokens = 4096, kHeads = 2, kDim = 4, kStates = 8;
+  const std::vector<int32_t> tokens = stored<int32_t>("tokens");
+  for (const auto& [name, shift] : {std::pair{"fast", 0.0}, std::pair{"slow", std::log(256.0)}}) {
+    SsdCase r(kHeads, kDim, kStates, 1);
+    std::vector<float> a_log = sines(kHeads, .5, .3);
+    for (float& a : a_log) a = static_cast<float>(a - shift);
+    for (const auto& w : {a_log, sines(kHeads, .8, .6), sines(kHeads, .4, .3)}) r.weights.emplace_back(w);
+    const auto x = sines(kTokens * kHeads * kDim, .7, .1), b = sines(kTokens * kStates, 1.1, .4),
+               c = sines(kTokens * kStates, 1.3, .5);
+    Sequence s{kTokens, {{}, sines(kTokens * kHeads, .9, .2)}};
+    for (int64_t t = 0; t < kTokens; ++t) {
+      const auto append = [&](const std::vector<float>& from, int64_t width) {
+        s.inputs[0].insert(s.inputs[0].end(), from.begin() + t * width, from.begin() + (t + 1) * width);
+      };
+      append(x, kHeads * kDim), append(b, kStates), append(c, kStates);
+    }
+    const std::vector<float> golden = stored<float>(std::string(name) + ".y");
+    ASSERT_EQ(golden.size(), tokens.size() * kHeads * kDim);
+    float largest = 0;
+    for (float y : golden) largest = std::max(largest, std::fabs(y));
+    for (const Kernels& kernels : test::levels()) {
+      const std::vector<float> y = feed(kernels, 2, r, {s})[0].y;
+      for (size_t i = 0; i < golden.size(); ++i) {
+        const auto at = static_cast<size_t>(tokens[i / (kHeads * kDim)]) * kHeads * kDim + i % (kHeads * kDim);
+        ASSERT_NEAR(y[at], golden[i], 1e-4f * largest) << kernels.level << ", " << name << " at " << at;
+      }
+    }
   }
 }
 

@@ -29,6 +29,16 @@ TEST(Registry, HoldsWhatTheFolderHolds) {
                                         "parameter_stream",
                                         "llama_cpp",
                                         "latent",
+                                        "hybrid",
+                                        "lfm",
+                                        "granite",
+                                        "state_space_keys",
+                                        "nemotron",
+                                        "llama_cpp_hybrids",
+                                        "falcon",
+                                        "zamba",
+                                        "nemotron_keys",
+                                        "nemotron_words",
                                         "mixture",
                                         "mixture_keys",
                                         "shipped_fit",
@@ -59,7 +69,9 @@ TEST(Registry, HoldsWhatTheFolderHolds) {
     }
     for (const HfClass& c : a->hf_classes) {
       const HfClass* found = nullptr;
-      EXPECT_EQ(find_hf_architecture(Json{{"architectures", {c.name}}}, found), a) << c.name;
+      Json json = Json::parse(a->tiny);
+      json["architectures"] = Json::array({c.name});
+      EXPECT_EQ(find_hf_architecture(json, found), a) << c.name;
       ASSERT_NE(found, nullptr);
       EXPECT_EQ(found->name, c.name);
     }
@@ -87,6 +99,9 @@ bool is_mixture(const Architecture& a) { return has_key(a, "num_experts_per_tok"
 
 // Whether it has attention, so that the keys of every transformer mean something to it.
 bool attends(const Architecture& a) { return has_key(a, "num_attention_heads"); }
+
+// Whether its heads rotate.
+bool rotates(const Architecture& a) { return has_key(a, "rope_theta") || has_key(a, "rope_parameters"); }
 
 struct Hostile {
   const char* key;
@@ -134,6 +149,13 @@ void expect_refused(const std::string& path, const OpenOptions& options, const s
   EXPECT_LT(seconds.count(), 2.0) << what;
 }
 
+// How the architecture's config.json spells a usual key.
+std::string spelled(const Architecture& a, const std::string& key) {
+  for (const char* other : {"norm_eps", "layer_norm_epsilon"})
+    if (key == "rms_norm_eps" && has_key(a, other)) return other;
+  return key;
+}
+
 TEST(Registry, HostileConfigJson) {
   const Scratch scratch;
   OpenOptions options;
@@ -141,10 +163,13 @@ TEST(Registry, HostileConfigJson) {
   for (const Architecture* a : architectures()) {
     open_model(scratch.write("config.json", a->tiny), options);  // as it is, it opens
     for (const Hostile& h : hostile_values()) {
-      if (is_latent(*a) && h.key == std::string("head_dim")) continue;  // these classes have no use for it
+      if ((is_latent(*a) || has_key(*a, "adapter_rank")) && h.key == std::string("head_dim"))
+        continue;  // these classes have no use for it
       if (!attends(*a) && !has_key(*a, h.key) && h.key != std::string("architectures")) continue;
+      if (h.key == std::string("num_hidden_layers") && !has_key(*a, h.key)) continue;  // a list's length
+      if (!rotates(*a) && (std::string_view(h.key).starts_with("rope_") || h.value == 15)) continue;
       Json json = Json::parse(a->tiny);
-      json[h.key] = h.value;
+      json[spelled(*a, h.key)] = h.value;
       if (h.key == std::string("rope_theta") && has_key(*a, "rope_parameters"))
         json["rope_parameters"] = Json{{"rope_type", "default"}, {"rope_theta", h.value}};  // it has its own
       expect_refused(scratch.write("config.json", json.dump()), options,
@@ -190,14 +215,16 @@ std::string gguf(const Architecture& a, const GgufKeys& k) {
     b.key(name + ".rglru.conv_kernel", kU32, uint32_t{4});
     b.key(name + ".rglru.layers", kU32, uint32_t{1});  // all of them
   }
-  if (!attends(a) || name == "jamba") {
+  if (name == "zamba2") b.key(name + ".adapter_rank", kU32, uint32_t{8});
+  if (!attends(a) || name == "jamba" || name == "falcon-h1" || name == "zamba2") {
     b.key(name + ".ssm.conv_kernel", kU32, uint32_t{4});
     b.key(name + ".ssm.inner_size", kU32, uint32_t{128});
     b.key(name + ".ssm.state_size", kU32, uint32_t{16});
     b.key(name + ".ssm.time_step_rank", kU32, uint32_t{4});
   }
   b.tensor("token_embd.weight", {64, 100}, 0, 0);
-  b.tensor("output_norm.weight", {64}, 0, 64 * 100 * 4);
+  if (name.starts_with("lfm2")) b.key(name + ".shortconv.l_cache", kU32, uint32_t{3});
+  b.tensor(name.starts_with("lfm2") ? "token_embd_norm.weight" : "output_norm.weight", {64}, 0, 64 * 100 * 4);
   return b.build(64 * 101 * 4);
 }
 
@@ -233,6 +260,7 @@ TEST(Registry, HostileGguf) {
       const bool of_attention = key.starts_with("attention.head") || key.starts_with("rope.") ||
                                 key == "feed_forward_length" || key == "key_length";
       if (!attends(*a) && of_attention) continue;
+      if (key.starts_with("rope.") && !rotates(*a)) continue;
       const std::string path = scratch.write("model.gguf", gguf(*a, keys));
       const std::string what = a->name + ": " + named;
       expect_refused(path, {}, what);

@@ -6,7 +6,7 @@ operations and bytes by context, bytes of state. Godwit's anatomy (docs/audit.md
     anatomy.py CONFIG [TYPE [CHUNK]]  prints the counts of one config.json, weights of TYPE (default q8_0)
 
 What is counted, as docs/audit.md defines it: a multiply-add is two operations; a norm 4 an element, a rotation 6 a
-pair, a gated activation 5 an element, a sigmoid 4, a clamp 2, a residual or a factor 1, a cap 3; of a router 1 a score,
+pair, a gated activation 5 an element, a sigmoid or an activation alone 4, a clamp 2, a residual or a factor 1, a cap 3; of a router 1 a score,
 of experts' outputs 2 an element to weigh and add. Bytes are those of weights and of state (f16) that must be read once;
 quantized matrices have their rows padded to 16 (each expert's and each head's by itself); an embedding is one row.
 
@@ -86,7 +86,7 @@ class Counter:
     def layers_flops(self, position):
         """Of one token at this position, all layers."""
         m = self.model
-        total = len(m.layers) * (4 * m.norms + 2) * m.d  # norms; residuals
+        total = len(m.layers) * (4 * m.norms + m.residuals) * m.d
         for block in self.blocks:
             total += block.flops + block.flops_per_key * self.seen(position, block.window)
             for x in block.matrices:
@@ -114,7 +114,7 @@ class Counter:
         total = 0
         for block in self.blocks:
             first = max(0, past - block.window + 1) if block.window else 0
-            total += (past + tokens - first) * block.state_values * STATE_BYTES
+            total += (past + tokens - first) * block.state_values * STATE_BYTES + block.record_bytes
         return total
 
     def counts(self, contexts, chunk):
@@ -157,6 +157,8 @@ SHAPES = {  # with random weights
                       q_lora_rank=384, kv_lora_rank=128, qk_nope_head_dim=48, qk_rope_head_dim=32, v_head_dim=72,
                       n_routed_experts=64, num_experts_per_tok=6, n_shared_experts=2, n_group=8, topk_group=4,
                       first_k_dense_replace=1, max_position_embeddings=4096),
+    "mamba2": dict(architectures=["Mamba2ForCausalLM"], vocab_size=32000, hidden_size=640, num_heads=20, head_dim=64,
+                   state_size=128, num_hidden_layers=16, n_groups=4, tie_word_embeddings=True),
     "gptoss": dict(architectures=["GptOssForCausalLM"], vocab_size=40000, hidden_size=736, intermediate_size=736,
                    num_hidden_layers=12, num_attention_heads=12, num_key_value_heads=2, head_dim=64, sliding_window=128,
                    num_local_experts=16, num_experts_per_tok=4, max_position_embeddings=4096),

@@ -30,8 +30,11 @@ DEFAULTS = {
     "Glm4MoeForCausalLM": dict(num_key_value_heads=8, n_routed_experts=128, num_experts_per_tok=8, n_shared_experts=1,
                                moe_intermediate_size=1408, first_k_dense_replace=1, partial_rotary_factor=0.5),
     "GraniteMoeForCausalLM": dict(num_key_value_heads=None, num_local_experts=8, num_experts_per_tok=2),
+    "Mamba2ForCausalLM": dict(num_heads=128, head_dim=64, state_size=128, expand=2, conv_kernel=4, n_groups=8,
+                              use_conv_bias=True, max_position_embeddings=1 << 20),
     "MiniMaxM2ForCausalLM": dict(num_key_value_heads=8, head_dim=128, num_local_experts=256, num_experts_per_tok=8),
 }
+SINGLE = ("Mamba2ForCausalLM",)  # a mixer is all of a layer
 LATENT = ("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "Mistral4ForCausalLM")
 PER_HEAD_NORM = ("Qwen3ForCausalLM", "Gemma3ForCausalLM", "Qwen3MoeForCausalLM")
 WHOLE_NORM = ("OlmoeForCausalLM", "MiniMaxM2ForCausalLM")
@@ -57,6 +60,22 @@ class Block:
     flops_per_key: int = 0    # attention
     state_values: int = 0     # kept of a token
     window: int | None = None
+    record_bytes: int = 0     # read in a step of a sequence, however many tokens it has
+
+
+CHUNK = 32  # tokens from one edge of a matrix state to the next
+
+
+def mamba2(c):
+    d, heads, groups, n, taps = c["hidden_size"], c["num_heads"], c["n_groups"], c["state_size"], c["conv_kernel"]
+    inner, shared = heads * c["head_dim"], groups * n
+    channels, bias, conv_bias = inner + 2 * shared, bool(c.get("use_bias")), c["use_conv_bias"]
+    # On average half a chunk is between a token and the last edge.
+    conv = channels * 4 + inner * (4 * n + CHUNK + 2) + shared * CHUNK
+    return Block([Matrix(inner + channels + heads, d, bias), Matrix(channels, taps, conv_bias, role="f32"),
+                  Matrix(d, inner, bias)],
+                 vectors=[heads, heads, heads, inner], flops=conv + 5 * inner + 4 * inner,
+                 record_bytes=4 * ((taps - 1) * channels + inner * n + CHUNK // 2 * (inner + shared + heads)))
 
 
 def value(c, *names):
@@ -161,16 +180,20 @@ def is_sparse(c, kind, i):
 
 
 class Model:
-    """layers: (attention, feed-forward) blocks; norms: of a layer, each of d."""
+    """layers: (attention, feed-forward) blocks, or one block; norms and residuals: of a layer, each of d."""
 
     def __init__(self, config):
         kind = config["architectures"][0]
         c = {**DEFAULTS[kind], **{k: v for k, v in config.items() if v is not None or k in NULLABLE}}
         self.d, self.vocab, self.context = c["hidden_size"], c["vocab_size"], c["max_position_embeddings"]
         self.tied = c.get("tie_word_embeddings", False)
-        self.norms = 4 if kind == "Gemma3ForCausalLM" else 2
+        self.norms = 4 if kind == "Gemma3ForCausalLM" else 1 if kind in SINGLE else 2
+        self.residuals = 1 if kind in SINGLE else 2
         self.logit_flops = 3 if c.get("final_logit_softcapping") else int(c.get("logits_scaling", 1.0) != 1.0)
         self.layers = []
+        if kind == "Mamba2ForCausalLM":
+            self.layers = [(mamba2(c),)] * c["num_hidden_layers"]
+            return
         for i, window in enumerate(windows(c, kind)):
             mixer = latent_attention(c, kind) if kind in LATENT else attention(c, kind, window)
             dense = mlp(self.d, c["intermediate_size"], bool(c.get("mlp_bias")) and kind not in LATENT)

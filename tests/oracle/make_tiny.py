@@ -9,7 +9,8 @@ T is longer than every window and original context length here, but for the mode
 odd on purpose. Weights are scaled so that attention and logits are neither flat nor saturated; norm gains and biases
 are perturbed. A seed is taken only if at every greedy step the best logit leads the second by more than MARGIN of the
 largest |logit|, if the prompt reaches every expert of every layer, no choice of experts is a near tie and wrong rules
-of choosing would choose otherwise (routing.py), and if each ablation named with a model moves the logits, so that a
+of choosing would choose otherwise (routing.py), no rounding is amplified beyond what a test may ask
+(of those with `tokens`, tiny_spaces.py), and if each ablation named with a model moves the logits, so that a
 test can see the feature.
 
 Usage: make_tiny.py [NAME...]        (none named: all)
@@ -30,6 +31,7 @@ from transformers.utils import logging
 import routing
 import storage
 import tiny_experts  # noqa: F401 (fills MODELS)
+import tiny_spaces  # fills MODELS
 from tiny_models import MODELS
 
 T, NEW = 40, 32
@@ -48,11 +50,14 @@ def gemma_gain(name):
     return 0.0
 
 
-def fill(net, generator):
+def fill(net, generator, further):
     tied, is_gemma = net.config.tie_word_embeddings, isinstance(net, Gemma3ForCausalLM)
     for name, p in sorted(net.named_parameters()):
         noise = torch.randn(p.shape, generator=generator)
-        if name.endswith("norm.weight"):
+        own = tiny_spaces.parameter(name, noise, net.config) if "tokens" in further else None
+        if own is not None:
+            p.data = own
+        elif name.endswith("norm.weight"):
             p.data = 0.3 * noise + (gemma_gain(name) if is_gemma else 1.0)
         elif name.endswith("bias"):
             p.data = 0.3 * noise
@@ -65,7 +70,7 @@ def fill(net, generator):
         else:
             p.data = noise * ((2.5 if "lm_head" in name else 1.3) / p.shape[1] ** 0.5)
     for name, b in sorted(net.named_buffers()):
-        if name.endswith("e_score_correction_bias"):
+        if name.endswith(("e_score_correction_bias", "expert_bias")):
             b.data = 0.4 * torch.randn(b.shape, generator=generator) - 0.2
 
 
@@ -114,12 +119,22 @@ def save(net, folder, further, generator):
         path.write_text(json.dumps(keys, indent=2) + "\n")
 
 
-def routed_clearly(net, ids):
-    """No near ties; over the prompt also: all experts reached, all rules seen."""
+def routed_clearly(net, ids, whole):
+    """No near ties; where `whole`, over the prompt, also: all experts reached, all rules seen."""
     with routing.Routing(net) as watch:
         logits_of(net, ids)
-    prompt_only = len(ids) > T or (watch.hit_all and not watch.unseen())
-    return watch.margin > routing.MARGIN and prompt_only
+    return watch.margin > routing.MARGIN and (not whole or (watch.hit_all and not watch.unseen()))
+
+
+def steady(net, ids, logits):
+    """Whether shorter prompts give the same logits, and weights changed in their last bits almost the same."""
+    other = copy.deepcopy(net)
+    generator = torch.Generator().manual_seed(1)
+    for p in other.parameters():
+        p.data *= 1 + 2 ** -24 * torch.randn(p.shape, generator=generator)
+    largest = logits.abs().max()
+    shorter = max((logits_of(net, ids[:n]) - logits[:n]).abs().max() / largest for n in (1, 17) if n < len(ids))
+    return shorter < 2e-6 and (logits_of(other, ids) - logits).abs().max() / largest < 2e-6
 
 
 def greedy_of(net, ids, row):
@@ -133,7 +148,7 @@ def greedy_of(net, ids, row):
         running.append(row.argmax().item())
         if step + 1 < NEW:
             row = logits_of(net, running)[-1]
-    return running[T:], margin
+    return running[len(ids):], margin
 
 
 def quantized(net, generator, further):
@@ -150,15 +165,17 @@ def find(name):
     for seed in range(400):
         generator = torch.Generator().manual_seed(zlib.crc32(name.encode()) + seed)
         net = build(net_class, config_class, config)
-        fill(net, generator)
+        fill(net, generator, further)
         if "fp8" in further or "mxfp4" in further:
             net = quantized(net, generator, further)
-        ids = torch.randint(0, config["vocab_size"], (T,), generator=generator).tolist()
-        if not routed_clearly(net, ids):
+        ids = torch.randint(0, config["vocab_size"], (further.get("tokens", T),), generator=generator).tolist()
+        if not routed_clearly(net, ids, True):
             continue
         logits = logits_of(net, ids)
+        if "tokens" in further and not steady(net, ids, logits):
+            continue
         greedy, margin = greedy_of(net, ids, logits[-1])
-        if len(set(greedy)) >= 8 and routed_clearly(net, ids + greedy):
+        if len(set(greedy)) >= 8 and routed_clearly(net, ids + greedy, False):
             return net, ids, logits, greedy, seed, margin, generator
     raise SystemExit(f"{name}: no seed gives clear margins")
 

@@ -35,11 +35,11 @@ def rules_of(module, arguments):
         return torch.Tensor.softmax, None, dict(groups=groups, kept=kept, rule="max", masked=0.0)
     if kind.startswith("Mistral4"):
         return torch.Tensor.softmax, None, dict(groups=groups, kept=kept, masked=0.0)
-    if kind.startswith(("DeepseekV3", "Glm4Moe", "MiniMaxM2")):
+    if kind.startswith(("DeepseekV3", "Glm4Moe", "MiniMaxM2", "NemotronH", "Lfm2Moe")):
         return lambda z, _: z.sigmoid(), bias, dict(groups=groups, kept=kept)
     if kind.startswith(("GptOss", "GraniteMoe")):
         return lambda z, _: z, None, {}
-    assert kind.startswith(("Mixtral", "Qwen2Moe", "Qwen3Moe", "Olmoe")), kind
+    assert kind.startswith(("Mixtral", "Qwen2Moe", "Qwen3Moe", "Olmoe", "Jamba")), kind
     return torch.Tensor.softmax, None, {}
 
 
