@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "models/recurrent.h"
+#include "models/state_space_keys.h"
 
 namespace godwit {
 namespace {
@@ -19,7 +20,7 @@ void from_hf(const HfConfig& hf, Config& c) {
   c.set("vocab_size", hf.integer("vocab_size"));
   c.set("attention.layer_norm_rms_epsilon", hf.real("layer_norm_epsilon"));
   c.set("tie_embeddings", hf.boolean("tie_word_embeddings", true));
-  c.set("ssm.inner_size", expanded_size(hf, "expand", d));
+  c.set("ssm.inner_size", expanded_width(hf, "expand"));
   c.set("ssm.time_step_rank", time_step_rank(hf, "time_step_rank", d));
   c.set("ssm.state_size", hf.integer("state_size"));
   c.set("ssm.conv_kernel", hf.integer("conv_kernel"));
@@ -34,10 +35,9 @@ void to_hf(const Config& c, Json& hf) {
   const bool norms = c.boolean("ssm.dt_b_c_rms", false);
   hf["architectures"] = Json::array({norms ? "FalconMambaForCausalLM" : "MambaForCausalLM"});
   hf["model_type"] = norms ? "falcon_mamba" : "mamba";
-  const int64_t d = c.integer("embedding_length"), inner = c.integer("ssm.inner_size");
-  hf["hidden_size"] = d;
-  hf["intermediate_size"] = inner;
-  hf["expand"] = expansion(inner, d);
+  hf["hidden_size"] = c.integer("embedding_length");
+  hf["intermediate_size"] = c.integer("ssm.inner_size");
+  expand_to_hf(c, "expand", hf);
   hf["num_hidden_layers"] = c.integer("block_count");
   hf["vocab_size"] = c.integer("vocab_size");
   hf["layer_norm_epsilon"] = c.real("attention.layer_norm_rms_epsilon");

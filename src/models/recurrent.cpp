@@ -1,6 +1,6 @@
 #include "models/recurrent.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -29,17 +29,27 @@ int64_t time_step_rank(const HfConfig& hf, const char* key, int64_t d_model) {
   return d_model / 16 + (d_model % 16 > 0 ? 1 : 0);
 }
 
-int64_t expanded_size(const HfConfig& hf, const char* key, int64_t d_model) {
-  const double inner = std::floor(hf.real(key) * static_cast<double>(d_model));
-  if (!(inner >= 1.0 && inner <= static_cast<double>(kMostInner)))
-    invalid("{}: key {}: expected 1 to {} channels of hidden_size {}, got {}", hf.source, key, kMostInner, d_model,
-            inner);
-  return static_cast<int64_t>(inner);
+std::vector<bool> turns_from_hf(const HfConfig& hf, const std::string& what, int64_t n_layers) {
+  const std::string period_key = what + "_layer_period", offset_key = what + "_layer_offset";
+  const int64_t period = hf.integer(period_key), offset = hf.integer(offset_key);
+  if (period < 1) invalid("{}: key {}: expected 1 or more, got {}", hf.source, period_key, period);
+  if (offset < 0 || offset >= period)
+    invalid("{}: key {}: expected 0 to {}, got {}", hf.source, offset_key, period - 1, offset);
+  std::vector<bool> layers;
+  for (int64_t i = 0; i < n_layers; ++i) layers.push_back(i % period == offset);
+  return layers;
 }
 
-Json expansion(int64_t inner, int64_t d_model) {
-  if (inner % d_model == 0) return inner / d_model;
-  return (static_cast<double>(inner) + 0.5) / static_cast<double>(d_model);  // rounding must not lose a channel
+void turns_to_hf(const std::vector<bool>& layers, const std::string& what, const std::string& source, Json& hf) {
+  const auto n = static_cast<int64_t>(layers.size());
+  const auto next = [&](int64_t i) { return std::find(layers.begin() + i, layers.end(), true) - layers.begin(); };
+  const int64_t first = next(0), second = first < n ? next(first + 1) : n;
+  const int64_t period = second < n ? second - first : n + 1;  // of one or none: longer than the model
+  for (int64_t i = 0; i < n; ++i)
+    if ((i % period == first) != layers[static_cast<size_t>(i)])
+      invalid("{}: key {}_layer_period: layer {} is out of turn, which config.json cannot say", source, what, i);
+  hf[what + "_layer_period"] = period;
+  hf[what + "_layer_offset"] = first;
 }
 
 std::vector<TensorName> mamba1_names(const std::string& block) {

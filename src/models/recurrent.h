@@ -16,9 +16,10 @@ Mamba1Spec mamba1_from(const Config& config, int64_t d_model);
 /// An integer of config.json, or "auto": a sixteenth of the model's width, rounded up.
 int64_t time_step_rank(const HfConfig& hf, const char* key, int64_t d_model);
 
-/// What config.json says about expansion: int(expand * d_model); and a number from which that comes out.
-int64_t expanded_size(const HfConfig& hf, const char* key, int64_t d_model);
-Json expansion(int64_t inner, int64_t d_model);
+/// Layers that come in turn, `what` ("attn"): number i where i % <what>_layer_period == <what>_layer_offset; and back.
+/// Throws Error (kInvalid) naming the key, or where they do not come in turn, which config.json cannot say.
+std::vector<bool> turns_from_hf(const HfConfig& hf, const std::string& what, int64_t n_layers);
+void turns_to_hf(const std::vector<bool>& layers, const std::string& what, const std::string& source, Json& hf);
 
 /// The parameters in a layer of a Hugging Face file, under `block` ("mixer" or "mamba"; "temporal_block").
 std::vector<TensorName> mamba1_names(const std::string& block);

@@ -34,7 +34,7 @@ inline bool in_short(const Architecture& a) {
                                          "GptOssForCausalLM",   "Glm4MoeForCausalLM",          "GraniteMoeForCausalLM",
                                          "Mistral4ForCausalLM", "MiniMaxM2ForCausalLM",        "GodwitForCausalLM",
                                          "Lfm2MoeForCausalLM",  "GraniteMoeHybridForCausalLM", "BambaForCausalLM",
-                                         "nemotron_h",          "FalconH1ForCausalLM"};
+                                         "nemotron_h",          "FalconH1ForCausalLM",         "JambaForCausalLM"};
   const auto listed = [&](const std::string& name) {
     return std::find(std::begin(kShort), std::end(kShort), name) != std::end(kShort);
   };
