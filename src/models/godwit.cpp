@@ -99,7 +99,7 @@ const Architecture godwit_{
     .from_hf = from_hf,
     .to_hf = to_hf,
     .tiny = R"({"architectures":["GodwitForCausalLM"],"model_type":"godwit",
-        "layers":"attention, mlp, window+moe, mla+mlp, moe, mamba2, mamba1, rglru","vocab_size":103,
+        "layers":"attention, mlp, window+moe, mla+mlp, moe, mamba2, mamba1, rglru, conv","vocab_size":103,
         "hidden_size":64,"intermediate_size":96,
         "num_attention_heads":4,"num_key_value_heads":2,"head_dim":32,"sliding_window":40,"kv_lora_rank":64,
         "qk_rope_head_dim":16,"num_experts":8,"num_experts_per_tok":2,"moe_intermediate_size":32,

@@ -1,7 +1,8 @@
-// Words of a pattern that are recurrent: mamba1, mamba2, rglru.
+// Words of a pattern that are recurrent: mamba1, mamba2, rglru, conv.
 #include <algorithm>
 #include <cmath>
 
+#include "blocks/gated_conv.h"
 #include "blocks/mamba1.h"
 #include "blocks/mamba2.h"
 #include "blocks/rg_lru.h"
@@ -39,6 +40,11 @@ std::unique_ptr<Block> mamba1(const Scope& s, C c) {
                                                 .dt_rank = c.integer("mamba1.time_step_rank"),
                                                 .d_state = c.integer("mamba1.state_size"),
                                                 .taps = c.integer("mamba1.conv_kernel")});
+}
+
+std::unique_ptr<Block> conv(const Scope& s, C c) {
+  return std::make_unique<GatedConv>(
+      s, GatedConvSpec{.d_model = c.integer("embedding_length"), .taps = c.integer("shortconv.l_cache")});
 }
 
 std::unique_ptr<Block> rglru(const Scope& s, C c) {
@@ -81,6 +87,10 @@ std::vector<PartSize> rglru_sizes() {
   };
 }
 
+std::vector<PartSize> conv_sizes() {
+  return {{"conv_L_cache", "shortconv.l_cache", 1, kMostTaps, [](Hf, C) { return int64_t{3}; }}};  // LFM2's
+}
+
 std::vector<PartSize> mamba2_sizes() {
   return {
       {"mamba2_inner_size", "mamba2.inner_size", 1, kMostPartChannels, expanded},
@@ -107,7 +117,10 @@ std::vector<TensorName> names() {
           {"rec_out", "mixer.linear_out"},
           {"rec_input_gate", "mixer.input_gate"},
           {"rec_gate", "mixer.recurrent_gate"},
-          {"rec_lambda", "mixer.recurrent_param"}};
+          {"rec_lambda", "mixer.recurrent_param"},
+          {"shortconv.in_proj", "conv.in_proj"},
+          {"shortconv.conv", "conv.conv"},
+          {"shortconv.out_proj", "conv.out_proj"}};
 }
 
 }  // namespace
@@ -115,7 +128,8 @@ std::vector<TensorName> names() {
 std::vector<LayerPart> recurrent_parts() {
   return {{"mamba1", true, mamba1_sizes(), names(), mamba1},
           {"mamba2", true, mamba2_sizes(), {}, mamba2},
-          {"rglru", true, rglru_sizes(), {}, rglru}};
+          {"rglru", true, rglru_sizes(), {}, rglru},
+          {"conv", true, conv_sizes(), {}, conv}};
 }
 
 }  // namespace godwit

@@ -151,7 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
             "hidden_size":64,"head_dim":16,"sliding_window":6,"num_experts":4,"num_experts_per_tok":1,
             "moe_intermediate_size":32,"partial_rotary_factor":0.5,"rope_parameters":{"rope_type":"linear",
             "rope_theta":1e4,"factor":4.0}})",
-        R"({"model_type":"godwit","layers":"mamba2, mamba1+mlp, rglru","vocab_size":103,"hidden_size":64,
+        R"({"model_type":"godwit","layers":"mamba2, mamba1+mlp, rglru, conv","vocab_size":103,"hidden_size":64,
             "mamba2_num_heads":4,"mamba2_n_groups":2,"mamba2_state_size":12,"mamba2_conv_kernel":3})"));
 
 }  // namespace

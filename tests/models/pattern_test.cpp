@@ -192,15 +192,12 @@ TEST_F(GodwitConfig, DefaultsWhereItIsSilent) {
                                                               {"mamba2.group_count", 1},
                                                               {"mamba2.conv_kernel", 4}};
   for (const auto& [key, value] : sizes) EXPECT_EQ(recurrent->config.integer(key), value) << key;
-  const auto diagonal =
-      open({{"model_type", "godwit"}, {"layers", "mamba1, rglru+mlp"}, {"hidden_size", 200}, {"vocab_size", 100}});
-  const std::vector<std::pair<const char*, int64_t>> theirs = {{"mamba1.inner_size", 400},
-                                                               {"mamba1.time_step_rank", 13},
-                                                               {"mamba1.state_size", 16},
-                                                               {"mamba1.conv_kernel", 4},
-                                                               {"rglru.width", 200},
-                                                               {"rglru.head_count", 2},
-                                                               {"rglru.conv_kernel", 4}};  // 3 heads do not divide 200
+  // Of 200 channels, for which there are 3 heads of attention, 2 make blocks.
+  const auto diagonal = open(
+      {{"model_type", "godwit"}, {"layers", "mamba1, rglru+mlp, conv"}, {"hidden_size", 200}, {"vocab_size", 100}});
+  const std::vector<std::pair<const char*, int64_t>> theirs = {
+      {"mamba1.inner_size", 400}, {"mamba1.time_step_rank", 13}, {"mamba1.state_size", 16}, {"mamba1.conv_kernel", 4},
+      {"rglru.width", 200},       {"rglru.head_count", 2},       {"rglru.conv_kernel", 4},  {"shortconv.l_cache", 3}};
   for (const auto& [key, value] : theirs) EXPECT_EQ(diagonal->config.integer(key), value) << key;
   // 200 channels are no heads of 64: 2 heads of 100.
   EXPECT_EQ(open({{"model_type", "godwit"}, {"layers", "mamba2"}, {"hidden_size", 100}, {"vocab_size", 100}})
@@ -215,7 +212,7 @@ TEST_F(GodwitConfig, WhatNoModelHasIsRefused) {
   refused("layers", Json(), "key layers: missing");
   refused("layers", 3, "key layers: expected a string");
   refused("layers", Json::array({"attention"}), "key layers: expected a string");
-  refused("num_hidden_layers", 4, "key num_hidden_layers: expected the 8 of key layers or nothing, got 4");
+  refused("num_hidden_layers", 4, "key num_hidden_layers: expected the 9 of key layers or nothing, got 4");
   refused("num_key_value_heads", 3, "attention.head_count_kv");
   refused("head_dim", 15, "rope.dimension_count");
   refused("head_dim", 514, "attention.key_length");
@@ -240,6 +237,7 @@ TEST_F(GodwitConfig, WhatNoModelHasIsRefused) {
     refused("mamba1_time_step_rank", n, "mamba1");
     refused("mamba1_state_size", n, "mamba1");
     refused("mamba1_conv_kernel", n, "mamba1");
+    refused("conv_L_cache", n, "conv");
     refused("rglru_width", n, "rglru");
     refused("rglru_num_heads", n, "rglru");
     refused("rglru_conv_kernel", n, "rglru");
