@@ -1,21 +1,14 @@
 #include "models/recurrent.h"
 
-#include <cmath>
-
 #include "base/error.h"
 #include "base/text.h"
 
 namespace godwit {
-namespace {
-
-constexpr int64_t kMostInner = int64_t{1} << 22;
-
-}  // namespace
 
 Mamba1Spec mamba1_from(const Config& c, int64_t d_model) {
   return {.d_model = d_model,
-          .inner = c.integer_in("ssm.inner_size", 1, kMostInner),
-          .dt_rank = c.integer_in("ssm.time_step_rank", 1, kMostInner),
+          .inner = c.integer_in("ssm.inner_size", 1, kMostChannels),
+          .dt_rank = c.integer_in("ssm.time_step_rank", 1, kMostChannels),
           .d_state = c.integer_in("ssm.state_size", 1, kMostDiagonal),
           .taps = c.integer_in("ssm.conv_kernel", 1, kMostTaps),
           .biased = c.boolean("ssm.bias", false),
@@ -27,14 +20,6 @@ int64_t time_step_rank(const HfConfig& hf, const char* key, int64_t d_model) {
   if (!value.is_string()) return hf.integer(key);
   if (value != "auto") invalid("{}: key {}: expected an integer or \"auto\", got {}", hf.source, key, quoted(value));
   return d_model / 16 + (d_model % 16 > 0 ? 1 : 0);
-}
-
-int64_t expanded_size(const HfConfig& hf, const char* key, int64_t d_model) {
-  const double inner = std::floor(hf.real(key) * static_cast<double>(d_model));
-  if (!(inner >= 1.0 && inner <= static_cast<double>(kMostInner)))
-    invalid("{}: key {}: expected 1 to {} channels of hidden_size {}, got {}", hf.source, key, kMostInner, d_model,
-            inner);
-  return static_cast<int64_t>(inner);
 }
 
 Json expansion(int64_t inner, int64_t d_model) {

@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "blocks/mamba1.h"
-#include "models/architecture.h"
-#include "models/hf_config.h"
+#include "models/usual.h"
 
 namespace godwit {
 
@@ -16,8 +15,8 @@ Mamba1Spec mamba1_from(const Config& config, int64_t d_model);
 /// An integer of config.json, or "auto": a sixteenth of the model's width, rounded up.
 int64_t time_step_rank(const HfConfig& hf, const char* key, int64_t d_model);
 
-/// What config.json says about expansion: int(expand * d_model); and a number from which that comes out.
-int64_t expanded_size(const HfConfig& hf, const char* key, int64_t d_model);
+/// A number from which int(expand * d_model) comes out as `inner`. Not for Mamba-2, where the product must be exact:
+/// expand_to_hf (models/state_space_keys.h).
 Json expansion(int64_t inner, int64_t d_model);
 
 /// The parameters in a layer of a Hugging Face file, under `block` ("mixer" or "mamba"; "temporal_block").

@@ -61,7 +61,9 @@ TEST_P(HybridPrefix, FeedsLittleOfWhatIsSharedAndGivesTheBitsOfAColdRun) {
 
 INSTANTIATE_TEST_SUITE_P(Patterns, HybridPrefix,
                          testing::Values("2*(mamba2+mlp), attention+mlp", "mamba2, attention+mlp, mamba2"),
-                         [](const auto& info) { return std::string(info.index == 0 ? "Mamba2" : "Mamba1AndRgLru"); });
+                         [](const auto& info) {
+                           return std::string(info.index == 0 ? "AttentionLast" : "AttentionBetween");
+                         });
 
 }  // namespace
 }  // namespace godwit
