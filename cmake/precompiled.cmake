@@ -5,7 +5,8 @@ option(GODWIT_PCH "Precompile the headers of libraries" ON)
 set(GODWIT_PCH_HEADERS
     <algorithm> <array> <atomic> <chrono> <cmath> <condition_variable> <cstdint> <cstdlib> <cstring> <filesystem>
     <fstream> <functional> <iostream> <map> <memory> <mutex> <optional> <set> <span> <sstream> <string> <string_view>
-    <thread> <tuple> <unordered_map> <utility> <variant> <vector> <fmt/format.h> <nlohmann/json.hpp>)
+    <thread> <tuple> <unordered_map> <utility> <variant> <vector> <fmt/format.h>
+    "${CMAKE_SOURCE_DIR}/src/base/nlohmann.h")
 
 # One for the layers, one for the tests: shared between targets, as all have the same flags.
 function(godwit_precompile target)

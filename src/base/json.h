@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include "base/nlohmann.h"
 
 #include "base/json_fwd.h"
 

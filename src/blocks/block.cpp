@@ -9,6 +9,13 @@ LinearWeight linear_weight(const Scope& scope, const std::string& name, int64_t 
   return w;
 }
 
+ConvWeight conv_weight(const Scope& scope, const std::string& name, int64_t channels, int64_t taps, bool biased) {
+  ConvWeight w;
+  w.weight = scope.get(name + ".weight", {channels, taps});
+  if (biased) w.bias = scope.get(name + ".bias", {channels});
+  return w;
+}
+
 Norm norm(const Scope& scope, const std::string& name, int64_t width, float eps, bool plus_one) {
   return {scope.get(name + ".weight", {width}), eps, plus_one};
 }

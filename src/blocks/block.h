@@ -8,6 +8,7 @@
 
 #include "formats/weights.h"
 #include "ops/ops.h"
+#include "ops/recurrence.h"
 
 namespace godwit {
 
@@ -34,6 +35,9 @@ struct Block {
 
 /// A matrix [n, k] under `name`.weight and, when the model has one, `name`.bias. `biased`: the bias must be there.
 LinearWeight linear_weight(const Scope& scope, const std::string& name, int64_t n, int64_t k, bool biased = false);
+
+/// A short convolution's weight `name`.weight [channels, taps] and, if it must have one, `name`.bias.
+ConvWeight conv_weight(const Scope& scope, const std::string& name, int64_t channels, int64_t taps, bool biased);
 
 /// An RMS norm's gain and constants.
 struct Norm {

@@ -5,8 +5,7 @@ namespace godwit {
 GatedConv::GatedConv(const Scope& s, const GatedConvSpec& spec) : spec_(spec) {
   const int64_t d = spec.d_model;
   in_ = linear_weight(s, "shortconv.in_proj", 3 * d, d, spec.biased);
-  conv_.weight = s.get("shortconv.conv.weight", {d, spec.taps});
-  if (spec.biased) conv_.bias = s.get("shortconv.conv.bias", {d});
+  conv_ = conv_weight(s, "shortconv.conv", d, spec.taps, spec.biased);
   out_ = linear_weight(s, "shortconv.out_proj", d, d, spec.biased);
 }
 

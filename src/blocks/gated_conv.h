@@ -2,7 +2,6 @@
 #pragma once
 
 #include "blocks/block.h"
-#include "ops/recurrence.h"
 
 namespace godwit {
 

@@ -4,8 +4,7 @@ namespace godwit {
 
 Mamba1::Mamba1(const Scope& s, const Mamba1Spec& spec) : spec_(spec) {
   in_ = linear_weight(s, "ssm_in", 2 * spec.inner, spec.d_model, spec.biased);
-  conv_.weight = s.get("ssm_conv1d.weight", {spec.inner, spec.taps});
-  if (spec.conv_biased) conv_.bias = s.get("ssm_conv1d.bias", {spec.inner});
+  conv_ = conv_weight(s, "ssm_conv1d", spec.inner, spec.taps, spec.conv_biased);
   x_.weight = s.get("ssm_x.weight", {spec.dt_rank + 2 * spec.d_state, spec.inner});
   dt_.weight = s.get("ssm_dt.weight", {spec.inner, spec.dt_rank});
   scan_.dt_bias = s.get("ssm_dt.bias", {spec.inner});  // added by the scan
@@ -36,9 +35,7 @@ Tensor Mamba1::forward(Context& cx, Tensor x, const StepInput& in) const {
 }
 
 std::vector<StatePart> Mamba1::state(const CacheTypes&) const {
-  std::vector<StatePart> parts = conv_state(spec_.inner, spec_.taps);
-  for (const StatePart& part : scan_state(spec_.inner, spec_.d_state)) parts.push_back(part);
-  return parts;
+  return conv_state(spec_.inner, spec_.taps, scan_state(spec_.inner, spec_.d_state));
 }
 
 }  // namespace godwit

@@ -7,8 +7,7 @@ namespace godwit {
 Mamba2::Mamba2(const Scope& s, const Mamba2Spec& spec) : spec_(spec) {
   const SsdSpec& d = spec.ssd;
   in_ = linear_weight(s, "ssm_in", d.inner() + d.channels() + d.heads, spec.d_model, spec.biased);
-  conv_.weight = s.get("ssm_conv1d.weight", {d.channels(), spec.taps});
-  if (spec.conv_biased) conv_.bias = s.get("ssm_conv1d.bias", {d.channels()});
+  conv_ = conv_weight(s, "ssm_conv1d", d.channels(), spec.taps, spec.conv_biased);
   ssd_.dt_bias = s.get("ssm_dt.bias", {d.heads});
   ssd_.a_log = s.get("ssm_a", {d.heads, 1});
   ssd_.d = s.get("ssm_d", {d.heads, 1});
@@ -53,9 +52,7 @@ Tensor Mamba2::forward(Context& cx, Tensor x, const StepInput& in) const {
 }
 
 std::vector<StatePart> Mamba2::state(const CacheTypes&) const {
-  std::vector<StatePart> parts = conv_state(spec_.ssd.channels(), spec_.taps);
-  for (const StatePart& part : ssd_state(spec_.ssd)) parts.push_back(part);
-  return parts;
+  return conv_state(spec_.ssd.channels(), spec_.taps, ssd_state(spec_.ssd));
 }
 
 }  // namespace godwit

@@ -4,7 +4,6 @@
 #include <array>
 
 #include "blocks/block.h"
-#include "ops/recurrence.h"
 
 namespace godwit {
 

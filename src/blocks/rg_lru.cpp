@@ -9,8 +9,7 @@ RgLru::RgLru(const Scope& s, const RgLruSpec& spec) : spec_(spec) {
   CHECK(block * spec.heads == spec.width, "{} heads of {} channels", spec.heads, spec.width);
   x_ = linear_weight(s, "rec_x", spec.width, spec.d_model, spec.biased);
   y_ = linear_weight(s, "rec_y", spec.width, spec.d_model, spec.biased);
-  conv_.weight = s.get("ssm_conv1d.weight", {spec.width, spec.taps});
-  conv_.bias = s.get("ssm_conv1d.bias", {spec.width});
+  conv_ = conv_weight(s, "ssm_conv1d", spec.width, spec.taps, /*biased=*/true);
   input_gate_ = s.get("rec_input_gate.weight", {spec.heads, block, block});
   recurrent_gate_ = s.get("rec_gate.weight", {spec.heads, block, block});
   lru_.input_bias = s.get("rec_input_gate.bias", {spec.heads, block});
@@ -30,9 +29,7 @@ Tensor RgLru::forward(Context& cx, Tensor x, const StepInput& in) const {
 }
 
 std::vector<StatePart> RgLru::state(const CacheTypes&) const {
-  std::vector<StatePart> parts = conv_state(spec_.width, spec_.taps);
-  for (const StatePart& part : rg_lru_state(spec_.width)) parts.push_back(part);
-  return parts;
+  return conv_state(spec_.width, spec_.taps, rg_lru_state(spec_.width));
 }
 
 }  // namespace godwit

@@ -22,6 +22,7 @@
 #include "cli/progress.h"
 #include "cli/streams.h"
 #include "cli/version.h"
+#include "models/shipped_patterns.h"
 
 namespace godwit {
 namespace {
@@ -37,7 +38,7 @@ constexpr uint64_t kMostReportBytes = uint64_t{1} << 26;
 
 struct AuditOptions {
   std::vector<std::string> models;
-  std::string like, architectures = "dense,window,moe,mamba2,hybrid";
+  std::string like, architectures = fmt::format("{}", fmt::join(shipped_names(), ","));
   ModelOptions model;
   TalkOptions talk;
   std::string budget = "120s", machine, contexts, batch = "1,8", output, verify;
@@ -46,16 +47,9 @@ struct AuditOptions {
 
 /// "120s", "2m", "1.5h", or seconds.
 double parse_budget(const std::string& text) {
-  size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
-  const std::string unit = text.substr(std::min(used, text.size()));
+  const auto [value, unit] = number_and_unit(text).value_or(std::pair(0.0, std::string()));
   const double scale = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
-  if (used == 0 || scale == 0 || !(value > 0) || !(value * scale <= 1e6))
+  if (!(value > 0) || scale == 0 || !(value * scale <= 1e6))
     fail(ErrorKind::kUsage, "--budget {}: expected a time such as 120s, 5m or 1h", quoted(text));
   return value * scale;
 }
@@ -498,8 +492,7 @@ void add_audit(CLI::App& app) {
                "compare architectures instead: models of random weights with so many active parameters without "
                "embeddings (0.1B, 20M), or as many as this model has");
   command.flag("--architectures", o->architectures,
-               "of --like, patterns that ship with godwit (docs/godwit-patterns.md); default all: "
-               "dense,window,moe,mamba2,hybrid");
+               "of --like, patterns that ship with godwit (docs/godwit-patterns.md); default all: " + o->architectures);
   command.flag("--budget", o->budget, "time to measure for: 120s, 5m, 1h (default 120s)");
   command.flag("--machine", o->machine, "what the machine costs: FILE.toml (docs/audit.md)");
   command.flag(

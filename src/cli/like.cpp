@@ -13,14 +13,7 @@ namespace {
 
 /// "0.1B", "20M", "300k", or a plain number; 0: not a size.
 double size_in(const std::string& text) {
-  size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-    return 0;
-  }
-  const std::string unit = text.substr(used);
+  const auto [value, unit] = number_and_unit(text).value_or(std::pair(0.0, std::string()));
   const double scale = unit.empty()                 ? 1
                        : unit == "k" || unit == "K" ? 1e3
                        : unit == "m" || unit == "M" ? 1e6

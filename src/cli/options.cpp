@@ -102,4 +102,14 @@ std::vector<int64_t> parse_integers(const std::string& text, const std::string& 
   }
 }
 
+std::optional<std::pair<double, std::string>> number_and_unit(const std::string& text) {
+  try {
+    size_t used = 0;
+    const double number = std::stod(text, &used);
+    return std::pair(number, text.substr(used));
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace godwit

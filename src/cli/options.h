@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/command.h"
@@ -47,6 +48,9 @@ struct SamplingFlags {
 };
 void add_sampling_options(Command& command, SamplingFlags& flags);
 SamplingOptions sampling_from(const SamplingFlags& flags, int64_t vocab_size);
+
+/// "1.5h": 1.5 and "h". Nothing where no number comes first.
+std::optional<std::pair<double, std::string>> number_and_unit(const std::string& text);
 
 /// A comma list of integers, each from least to most: "1,2,3". Throws Error (kUsage) naming the flag.
 std::vector<int64_t> parse_integers(const std::string& text, const std::string& flag, int64_t least, int64_t most);

@@ -122,11 +122,11 @@ class StoredSource final : public WeightSource {
 
   // GGUF's values to the trained ones.
   void restore(const TensorName& entry, const std::string& name, float* values, int64_t n) const {
+    if (entry.gguf_plus_one) {
+      for (int64_t i = 0; i < n; ++i) values[i] -= 1.0f;
+      return;
+    }
     for (int64_t i = 0; i < n; ++i) {
-      if (entry.gguf_plus_one) {
-        values[i] -= 1.0f;
-        continue;
-      }
       if (!(values[i] < 0.0f))
         invalid("{}: tensor {}: expected negative values, got {} at {}", printable_path(model_.path),
                 printable(name, 120), values[i], i);

@@ -15,15 +15,10 @@ using C = const Config&;
 
 std::unique_ptr<Block> attention(const Scope& s, const Config& c, int64_t window) {
   const Dimensions d = dimensions(c);
-  const bool biased = c.boolean("attention.bias", false);
-  return std::make_unique<Attention>(s, AttentionSpec{.d_model = d.d_model,
-                                                      .n_heads = d.n_heads,
-                                                      .n_kv_heads = d.n_kv_heads,
-                                                      .head_dim = d.head_dim,
-                                                      .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                                                      .window = window,
-                                                      .biased = biased,
-                                                      .output_biased = biased});
+  AttentionSpec spec =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false), c.boolean("attention.bias", false));
+  spec.window = window;
+  return std::make_unique<Attention>(s, spec);
 }
 
 std::unique_ptr<Block> full_attention(const Scope& s, const Config& c) { return attention(s, c, 0); }

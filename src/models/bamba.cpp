@@ -50,14 +50,8 @@ void to_hf(const Config& c, Json& hf) {
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(as_attending(c));
   Model model(c, w, {.norm_eps = d.eps});
-  const bool biased = c.boolean("attention.bias", false);
-  const AttentionSpec attention{.d_model = d.d_model,
-                                .n_heads = d.n_heads,
-                                .n_kv_heads = d.n_kv_heads,
-                                .head_dim = d.head_dim,
-                                .rope = rope_from(c, d.head_dim, /*interleaved=*/true),
-                                .biased = biased,
-                                .output_biased = biased};
+  const AttentionSpec attention =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/true), c.boolean("attention.bias", false));
   const AttentionOrMamba2 mixers(c, attention, d.eps);
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff, .biased = c.boolean("feed_forward.bias", false)};
   for (int64_t i = 0; i < d.n_layers; ++i) {

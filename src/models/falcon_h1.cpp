@@ -55,14 +55,8 @@ Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(c);
   const FalconScales scales = falcon_scales(c);
   Model model(c, w, {.embedding_scale = scales.embedding, .norm_eps = d.eps, .logit_scale = scales.head});
-  const bool biased = c.boolean("attention.bias", false);
-  AttentionSpec attention{.d_model = d.d_model,
-                          .n_heads = d.n_heads,
-                          .n_kv_heads = d.n_kv_heads,
-                          .head_dim = d.head_dim,
-                          .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                          .biased = biased,
-                          .output_biased = biased};
+  AttentionSpec attention =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false), c.boolean("attention.bias", false));
   // Scores are linear in the keys.
   if (scales.key != 1.0f) attention.scale = scales.key / std::sqrt(static_cast<float>(d.head_dim));
   Mamba2Spec mamba2 = mamba2_from(c, d.d_model, d.eps);

@@ -58,15 +58,10 @@ Model build(const Config& c, Weights& w) {
                .logit_softcap = static_cast<float>(c.real("final_logit_softcapping", 0.0))});
   // GGUF files carry no scale: only the 27B model's is not head_dim^-0.5.
   const double natural = 1.0 / std::sqrt(static_cast<double>(d.n_layers == 62 ? d.d_model / d.n_heads : d.head_dim));
-  AttentionSpec attention{.d_model = d.d_model,
-                          .n_heads = d.n_heads,
-                          .n_kv_heads = d.n_kv_heads,
-                          .head_dim = d.head_dim,
-                          .scale = static_cast<float>(c.real("attention.scale", natural)),
-                          .biased = c.boolean("attention.bias", false),
-                          .output_biased = c.boolean("attention.bias", false),
-                          .qk_norm_eps = d.eps,
-                          .norm_plus_one = true};
+  AttentionSpec attention = usual_attention(d, RopeSpec{}, c.boolean("attention.bias", false));
+  attention.scale = static_cast<float>(c.real("attention.scale", natural));
+  attention.qk_norm_eps = d.eps;
+  attention.norm_plus_one = true;
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff, .activation = Activation::kGeluTanh};
   const RopeSpec global = rope_from(c, d.head_dim, false);
   const RopeSpec local = rope_from(c, d.head_dim, false, {.scaled = false, .base = "rope.freq_base_swa"});

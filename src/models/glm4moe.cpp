@@ -33,13 +33,10 @@ Model build(const Config& c, Weights& w) {
   // GGUF files say it by having the norms.
   const bool normed = c.has("attention.qk_norm") ? c.boolean("attention.qk_norm", false)
                                                  : !w.block(0).find("attn_q_norm.weight", {d.head_dim}).empty();
-  const AttentionSpec attention{.d_model = d.d_model,
-                                .n_heads = d.n_heads,
-                                .n_kv_heads = d.n_kv_heads,
-                                .head_dim = d.head_dim,
-                                .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                                .biased = c.boolean("attention.bias", false),
-                                .qk_norm_eps = normed ? d.eps : 0.0f};
+  AttentionSpec attention =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false), c.boolean("attention.bias", false));
+  attention.output_biased = false;
+  attention.qk_norm_eps = normed ? d.eps : 0.0f;
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff};
   MoeSpec moe = moe_from(c, d.d_model, d.d_ff, {.score = RouterScore::kSigmoid, .epsilon = 1e-20f});
   moe.selection_bias = true;

@@ -43,15 +43,9 @@ Model build(const Config& file, Weights& w) {
   if (!c.has("rope.scaling.yarn_truncate")) c.set("rope.scaling.yarn_truncate", false);
   const Dimensions d = dimensions(c);
   Model model(c, w, {.norm_eps = d.eps});
-  const bool biased = c.boolean("attention.bias", true);
-  AttentionSpec attention{.d_model = d.d_model,
-                          .n_heads = d.n_heads,
-                          .n_kv_heads = d.n_kv_heads,
-                          .head_dim = d.head_dim,
-                          .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                          .biased = biased,
-                          .output_biased = biased,
-                          .sinks = true};
+  AttentionSpec attention =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false), c.boolean("attention.bias", true));
+  attention.sinks = true;
   MoeSpec moe = moe_from(c, d.d_model, d.d_ff, {.score = RouterScore::kNone});
   moe.router_biased = moe.biased = true;
   moe.activation = {Activation::kSwigluClamped, positive_float(c, "swiglu_limit", 7.0),

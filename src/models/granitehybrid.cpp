@@ -58,15 +58,10 @@ void to_hf(const Config& c, Json& hf) {
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(as_attending(c));
   Model model(c, w, granite_head(c, d.eps));
-  const bool biased = c.boolean("attention.bias", false), rotates = c.boolean("rope.scaling.finetuned", true);
-  const AttentionSpec attention{.d_model = d.d_model,
-                                .n_heads = d.n_heads,
-                                .n_kv_heads = d.n_kv_heads,
-                                .head_dim = d.head_dim,
-                                .rope = rotates ? rope_from(c, d.head_dim, /*interleaved=*/true) : RopeSpec{},
-                                .scale = static_cast<float>(c.real("attention.scale", 0.0)),
-                                .biased = biased,
-                                .output_biased = biased};
+  const bool rotates = c.boolean("rope.scaling.finetuned", true);
+  AttentionSpec attention = usual_attention(d, rotates ? rope_from(c, d.head_dim, /*interleaved=*/true) : RopeSpec{},
+                                            c.boolean("attention.bias", false));
+  attention.scale = static_cast<float>(c.real("attention.scale", 0.0));
   const AttentionOrMamba2 mixers(c, attention, d.eps);
   const bool sparse = has_experts(c);
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff};

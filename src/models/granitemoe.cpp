@@ -27,15 +27,9 @@ void to_hf(const Config& c, Json& hf) {
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(c);
   Model model(c, w, granite_head(c, d.eps));
-  const bool biased = c.boolean("attention.bias", false);
-  const AttentionSpec attention{.d_model = d.d_model,
-                                .n_heads = d.n_heads,
-                                .n_kv_heads = d.n_kv_heads,
-                                .head_dim = d.head_dim,
-                                .rope = rope_from(c, d.head_dim, /*interleaved=*/true),
-                                .scale = static_cast<float>(c.real("attention.scale", 0.0)),
-                                .biased = biased,
-                                .output_biased = biased};
+  AttentionSpec attention =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/true), c.boolean("attention.bias", false));
+  attention.scale = static_cast<float>(c.real("attention.scale", 0.0));
   const MoeSpec moe = moe_from(c, d.d_model, d.d_ff, {.score = RouterScore::kNone});
   const float residual = positive_float(c, "residual_scale", 1.0);
   for (int64_t i = 0; i < d.n_layers; ++i) {

@@ -32,7 +32,7 @@ void to_hf(const Config& c, Json& hf) {
   hf["model_type"] = "jamba";
   turns_to_hf(attention_layers(c), "attn", c.source, hf);
   if (c.has("moe_layers")) turns_to_hf(expert_layers(c, c.integer("block_count")), "expert", c.source, hf);
-  expand_to_hf(c, "mamba_expand", hf);
+  hf["mamba_expand"] = expansion(c.integer("ssm.inner_size"), c.integer("embedding_length"));
   hf["mamba_dt_rank"] = c.integer("ssm.time_step_rank");
   hf["mamba_d_state"] = c.integer("ssm.state_size");
   hf["mamba_d_conv"] = c.integer("ssm.conv_kernel");
@@ -43,8 +43,7 @@ void to_hf(const Config& c, Json& hf) {
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(as_attending(c));
   Model model(c, w, {.norm_eps = d.eps});
-  const AttentionSpec attention{
-      .d_model = d.d_model, .n_heads = d.n_heads, .n_kv_heads = d.n_kv_heads, .head_dim = d.head_dim};
+  const AttentionSpec attention = usual_attention(d, {});
   Mamba1Spec mamba = mamba1_from(c, d.d_model);
   mamba.norm = ScanNorm::kGains;
   mamba.norm_eps = d.eps;

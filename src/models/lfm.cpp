@@ -47,12 +47,8 @@ Model lfm_model(const Config& c, Weights& w) {
 
 LfmMixers::LfmMixers(const Config& c) : attends_(attention_layers(c)) {
   const Dimensions d = lfm_dimensions(c);
-  attention_ = {.d_model = d.d_model,
-                .n_heads = d.n_heads,
-                .n_kv_heads = d.n_kv_heads,
-                .head_dim = d.head_dim,
-                .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                .qk_norm_eps = d.eps};
+  attention_ = usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false));
+  attention_.qk_norm_eps = d.eps;
   conv_ = {.d_model = d.d_model,
            .taps = c.integer_in("shortconv.l_cache", 1, kMostTaps),
            .biased = c.boolean("shortconv.bias", false)};

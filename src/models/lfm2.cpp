@@ -8,8 +8,6 @@
 namespace godwit {
 namespace {
 
-constexpr int64_t kMostChannels = int64_t{1} << 22;
-
 // The width of feed-forward networks, which config.json gives before an adjustment.
 int64_t width(const HfConfig& hf) {
   const char* key = hf.has("block_ff_dim") ? "block_ff_dim" : "intermediate_size";

@@ -38,14 +38,8 @@ void to_hf(const Config& c, Json& hf) {
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(c);
   Model model(c, w, {.norm_eps = d.eps});
-  const bool biased = c.boolean("attention.bias", false);
-  AttentionSpec attention{.d_model = d.d_model,
-                          .n_heads = d.n_heads,
-                          .n_kv_heads = d.n_kv_heads,
-                          .head_dim = d.head_dim,
-                          .rope = rope_from(c, d.head_dim, /*interleaved=*/true),
-                          .biased = biased,
-                          .output_biased = biased};
+  AttentionSpec attention =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/true), c.boolean("attention.bias", false));
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff, .biased = c.boolean("feed_forward.bias", false)};
   for (int64_t window : windows(c, d.n_layers, 0)) {
     const Scope s = w.block(static_cast<int64_t>(model.layers().size()));

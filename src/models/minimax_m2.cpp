@@ -29,13 +29,9 @@ void to_hf(const Config& c, Json& hf) {
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(c);
   Model model(c, w, {.norm_eps = d.eps});
-  const AttentionSpec attention{.d_model = d.d_model,
-                                .n_heads = d.n_heads,
-                                .n_kv_heads = d.n_kv_heads,
-                                .head_dim = d.head_dim,
-                                .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                                .qk_norm_eps = d.eps,
-                                .qk_norm_whole = true};
+  AttentionSpec attention = usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false));
+  attention.qk_norm_eps = d.eps;
+  attention.qk_norm_whole = true;
   MoeSpec moe = moe_from(c, d.d_model, d.d_ff, {.score = RouterScore::kSigmoid, .normalise = true});
   moe.selection_bias = true;
   for (int64_t i = 0; i < d.n_layers; ++i) {

@@ -56,7 +56,6 @@ MoeSpec moe_from(const Config& c, int64_t d_model, int64_t d_ff, const MixtureDe
   r.epsilon = defaults.epsilon;
   r.scale = positive_float(c, "expert_weights_scale", 1.0);
   read_groups(c, r);
-  constexpr int64_t kMostChannels = int64_t{1} << 22;
   m.d_ff = c.integer_in("expert_feed_forward_length", d_ff, 1, kMostChannels);
   const int64_t shared = c.integer_in("expert_shared_count", 0, 0, 1024);
   m.shared_d_ff = c.integer_in("expert_shared_feed_forward_length", shared * m.d_ff, 0, kMostChannels);

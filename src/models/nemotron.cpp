@@ -15,7 +15,7 @@ std::vector<NemotronLayer> nemotron_layers(const Config& c) {
   const std::vector<bool> attends = attention_layers(c), sparse = expert_layers(c, n);
   const std::vector<int64_t> widths = c.per_layer("feed_forward_length", n);
   if (std::holds_alternative<int64_t>(c.values.at(c.full_key("feed_forward_length"))))
-    c.integer_in("feed_forward_length", 1, int64_t{1} << 22);  // of every layer: no layer is a mixer
+    c.integer_in("feed_forward_length", 1, kMostChannels);  // of every layer: no layer is a mixer
   const bool experts = c.integer("expert_count", 0) != 0;
   std::vector<NemotronLayer> kinds;
   for (size_t i = 0; i < attends.size(); ++i)
@@ -56,13 +56,7 @@ Model nemotron_build(const Config& c, Weights& w) {
   const std::vector<NemotronLayer> kinds = nemotron_layers(c);
   const Dimensions d = dimensions(nemotron_plain(c, kinds));
   Model model(c, w, {.norm_eps = d.eps});
-  const bool biased = c.boolean("attention.bias", false);
-  const AttentionSpec attention{.d_model = d.d_model,
-                                .n_heads = d.n_heads,
-                                .n_kv_heads = d.n_kv_heads,
-                                .head_dim = d.head_dim,
-                                .biased = biased,
-                                .output_biased = biased};
+  const AttentionSpec attention = usual_attention(d, RopeSpec{}, c.boolean("attention.bias", false));
   const MlpSpec mlp{.d_model = d.d_model,
                     .d_ff = d.d_ff,
                     .activation = Activation::kRelu2,

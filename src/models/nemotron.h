@@ -30,6 +30,12 @@ int64_t nemotron_width(const Config& config, const std::vector<NemotronLayer>& l
 Config nemotron_plain(const Config& config, const std::vector<NemotronLayer>& layers);
 MoeSpec nemotron_moe(const Config& config, const std::vector<NemotronLayer>& layers, int64_t d_model);
 
+/// What the class takes for keys that config.json lacks, as JSON's members.
+inline constexpr const char* kNemotronDefaults = R"("vocab_size":131072,"hidden_size":4096,"intermediate_size":21504,
+    "num_attention_heads":32,"num_key_value_heads":8,"head_dim":128,"max_position_embeddings":4096,
+    "layer_norm_epsilon":1e-5,"mamba_num_heads":128,"mamba_head_dim":64,"ssm_state_size":128,"n_groups":8,
+    "conv_kernel":4,"time_step_min":0.001)";
+
 void nemotron_from_hf(const HfConfig& hf, Config& config);
 void nemotron_to_hf(const Config& config, Json& hf);
 Model nemotron_build(const Config& config, Weights& weights);

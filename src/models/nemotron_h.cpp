@@ -6,11 +6,7 @@ namespace {
 
 const Architecture nemotron_h{
     .name = "nemotron_h",
-    .hf_classes = {{"NemotronHForCausalLM", "nemotron_h",
-                    R"({"vocab_size":131072,"hidden_size":4096,"intermediate_size":21504,
-    "num_attention_heads":32,"num_key_value_heads":8,"head_dim":128,"max_position_embeddings":4096,
-    "layer_norm_epsilon":1e-5,"mamba_num_heads":128,"mamba_head_dim":64,"ssm_state_size":128,"n_groups":8,
-    "conv_kernel":4,"time_step_min":0.001})"}},
+    .hf_classes = {{"NemotronHForCausalLM", "nemotron_h", fmt::format("{{{}}}", kNemotronDefaults)}},
     .names = nemotron_names(),
     .from_hf = nemotron_from_hf,
     .to_hf = nemotron_to_hf,

@@ -4,16 +4,13 @@
 namespace godwit {
 namespace {
 
+constexpr const char* kExpertDefaults = R"("n_routed_experts":8,"n_shared_experts":1,"moe_intermediate_size":7688,
+    "num_experts_per_tok":2,"moe_shared_expert_intermediate_size":7688,"routed_scaling_factor":1.0,"n_group":1,
+    "topk_group":1,"first_k_dense_replace":0)";
+
 const Architecture nemotron_h_moe{
     .name = "nemotron_h_moe",
-    .hf_classes = {{"NemotronHForCausalLM", "nemotron_h",
-                    R"({"vocab_size":131072,"hidden_size":4096,"intermediate_size":21504,
-    "num_attention_heads":32,"num_key_value_heads":8,"head_dim":128,"max_position_embeddings":4096,
-    "layer_norm_epsilon":1e-5,"mamba_num_heads":128,"mamba_head_dim":64,"ssm_state_size":128,"n_groups":8,
-    "conv_kernel":4,"time_step_min":0.001,
-    "n_routed_experts":8,"n_shared_experts":1,"moe_intermediate_size":7688,"num_experts_per_tok":2,
-    "moe_shared_expert_intermediate_size":7688,"routed_scaling_factor":1.0,"n_group":1,"topk_group":1,
-    "first_k_dense_replace":0})",
+    .hf_classes = {{"NemotronHForCausalLM", "nemotron_h", fmt::format("{{{},{}}}", kNemotronDefaults, kExpertDefaults),
                     nemotron_has_experts}},
     .names = nemotron_names(),
     .from_hf = nemotron_from_hf,

@@ -6,8 +6,6 @@
 namespace godwit {
 namespace {
 
-constexpr int64_t kMostChannels = int64_t{1} << 22;
-
 const StateSpaceKeys kKeys{.heads = "mamba_num_heads",
                            .head_dim = "mamba_head_dim",
                            .state = "ssm_state_size",
@@ -55,8 +53,7 @@ void nemotron_from_hf(const HfConfig& file, Config& c) {
     if (hf.has(old)) hf.json[now] = hf.json[old];
   if (const std::string act = hf.text("mlp_hidden_act", "relu2"); act != "relu2")
     invalid("{}: key mlp_hidden_act: expected relu2, got {}", hf.source, quoted(act));
-  if (const std::string act = hf.text("mamba_hidden_act", "silu"); act != "silu" && act != "swish")
-    invalid("{}: key mamba_hidden_act: expected silu, got {}", hf.source, quoted(act));
+  expect_silu(hf, "mamba_hidden_act");
   const std::vector<NemotronLayer> kinds = nemotron_layers_from_hf(hf);
   hf.json["rms_norm_eps"] = hf.real("layer_norm_epsilon");
   hf.json["num_hidden_layers"] = kinds.size();  // whatever the file says

@@ -28,17 +28,11 @@ void to_hf(const Config& c, Json& hf) {
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(c);
   Model model(c, w, {.norm_eps = d.eps});
-  const bool biased = c.boolean("attention.bias", false);
-  const AttentionSpec attention{.d_model = d.d_model,
-                                .n_heads = d.n_heads,
-                                .n_kv_heads = d.n_kv_heads,
-                                .head_dim = d.head_dim,
-                                .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                                .biased = biased,
-                                .output_biased = biased,
-                                .qk_norm_eps = d.eps,
-                                .qk_norm_whole = true,
-                                .clip = static_cast<float>(c.real("attention.clamp_kqv", 0.0))};
+  AttentionSpec attention =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false), c.boolean("attention.bias", false));
+  attention.qk_norm_eps = d.eps;
+  attention.qk_norm_whole = true;
+  attention.clip = static_cast<float>(c.real("attention.clamp_kqv", 0.0));
   const MoeSpec moe = moe_from(c, d.d_model, d.d_ff, {});
   for (int64_t i = 0; i < d.n_layers; ++i) {
     const Scope s = w.block(i);

@@ -72,7 +72,12 @@ void ParameterStream::change(int64_t row, std::vector<float>& values) const {
   if (minus_exp)
     for (float& v : values) v = static_cast<float>(-std::exp(static_cast<double>(v)));
   if (!factor) return;
-  for (size_t i = 0; i < values.size(); ++i) values[i] *= factor(info.shape.rank <= 1 ? static_cast<int64_t>(i) : row);
+  if (info.shape.rank <= 1) {
+    for (size_t i = 0; i < values.size(); ++i) values[i] *= factor(static_cast<int64_t>(i));
+  } else {
+    const float f = factor(row);
+    for (float& v : values) v *= f;
+  }
 }
 
 void ParameterStream::pass_on(const std::vector<std::byte>& bytes, int64_t first, int64_t n, int64_t width,

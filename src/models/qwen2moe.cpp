@@ -42,12 +42,9 @@ void to_hf(const Config& c, Json& hf) {
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(c);
   Model model(c, w, {.norm_eps = d.eps});
-  AttentionSpec attention{.d_model = d.d_model,
-                          .n_heads = d.n_heads,
-                          .n_kv_heads = d.n_kv_heads,
-                          .head_dim = d.head_dim,
-                          .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                          .biased = c.boolean("attention.bias", true)};
+  AttentionSpec attention =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false), c.boolean("attention.bias", true));
+  attention.output_biased = false;
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff};
   const int64_t used = c.integer_in("expert_used_count", 1, kMostExperts);
   MoeSpec moe = moe_from(c, d.d_model, d.d_ff / used, {});

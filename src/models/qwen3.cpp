@@ -35,14 +35,9 @@ void to_hf(const Config& c, Json& hf) {
 Model build(const Config& c, Weights& w) {
   const Dimensions d = dimensions(c);
   Model model(c, w, {.norm_eps = d.eps});
-  AttentionSpec attention{.d_model = d.d_model,
-                          .n_heads = d.n_heads,
-                          .n_kv_heads = d.n_kv_heads,
-                          .head_dim = d.head_dim,
-                          .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                          .biased = c.boolean("attention.bias", false),
-                          .output_biased = c.boolean("attention.bias", false),
-                          .qk_norm_eps = d.eps};
+  AttentionSpec attention =
+      usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false), c.boolean("attention.bias", false));
+  attention.qk_norm_eps = d.eps;
   const MlpSpec mlp{.d_model = d.d_model, .d_ff = d.d_ff};
   for (int64_t window : windows(c, d.n_layers, 0)) {
     const Scope s = w.block(static_cast<int64_t>(model.layers().size()));

@@ -6,16 +6,11 @@
 #include "base/text.h"
 
 namespace godwit {
-namespace {
-
-constexpr int64_t kMostInner = int64_t{1} << 22;
-
-}  // namespace
 
 Mamba1Spec mamba1_from(const Config& c, int64_t d_model) {
   return {.d_model = d_model,
-          .inner = c.integer_in("ssm.inner_size", 1, kMostInner),
-          .dt_rank = c.integer_in("ssm.time_step_rank", 1, kMostInner),
+          .inner = c.integer_in("ssm.inner_size", 1, kMostChannels),
+          .dt_rank = c.integer_in("ssm.time_step_rank", 1, kMostChannels),
           .d_state = c.integer_in("ssm.state_size", 1, kMostDiagonal),
           .taps = c.integer_in("ssm.conv_kernel", 1, kMostTaps),
           .biased = c.boolean("ssm.bias", false),
@@ -50,6 +45,11 @@ void turns_to_hf(const std::vector<bool>& layers, const std::string& what, const
       invalid("{}: key {}_layer_period: layer {} is out of turn, which config.json cannot say", source, what, i);
   hf[what + "_layer_period"] = period;
   hf[what + "_layer_offset"] = first;
+}
+
+Json expansion(int64_t inner, int64_t d_model) {
+  if (inner % d_model == 0) return inner / d_model;
+  return (static_cast<double>(inner) + 0.5) / static_cast<double>(d_model);  // rounding must not lose a channel
 }
 
 std::vector<TensorName> mamba1_names(const std::string& block) {

@@ -71,16 +71,12 @@ Model build(const Config& c, Weights& w) {
                .norm_eps = d.eps,
                .norm_plus_one = true,
                .logit_softcap = static_cast<float>(c.real_in("final_logit_softcapping", 0.0, 1e30))});
-  const AttentionSpec attention{.d_model = d.d_model,
-                                .n_heads = d.n_heads,
-                                .n_kv_heads = d.n_kv_heads,
-                                .head_dim = d.head_dim,
-                                .rope = rope_from(c, d.head_dim, /*interleaved=*/false),
-                                .window = c.integer_in("attention.sliding_window", 1, int64_t{1} << 40),
-                                .biased = c.boolean("attention.bias", false),
-                                .output_biased = true};
+  AttentionSpec attention = usual_attention(d, rope_from(c, d.head_dim, /*interleaved=*/false));
+  attention.window = c.integer_in("attention.sliding_window", 1, int64_t{1} << 40);
+  attention.biased = c.boolean("attention.bias", false);
+  attention.output_biased = true;
   const RgLruSpec lru{.d_model = d.d_model,
-                      .width = c.integer_in("rglru.width", 1, int64_t{1} << 22),
+                      .width = c.integer_in("rglru.width", 1, kMostChannels),
                       .heads = d.n_heads,
                       .taps = c.integer_in("rglru.conv_kernel", 1, kMostTaps)};
   if (lru.width % lru.heads != 0)

@@ -9,8 +9,6 @@
 namespace godwit {
 namespace {
 
-constexpr int64_t kMostInner = int64_t{1} << 22;
-
 /// A limit of time steps: a number, or infinity as {"__float__": "Infinity"}.
 double limit(const HfConfig& hf, size_t i) {
   const Json& list = hf.json["time_step_limit"];
@@ -25,8 +23,9 @@ double limit(const HfConfig& hf, size_t i) {
 
 int64_t expanded_width(const HfConfig& hf, const char* expand) {
   const double width = std::floor(hf.real(expand) * static_cast<double>(hf.integer("hidden_size")));
-  if (!(width >= 1.0 && width <= static_cast<double>(kMostInner)))
-    invalid("{}: key {}: expected {} * hidden_size from 1 to {}, got {}", hf.source, expand, expand, kMostInner, width);
+  if (!(width >= 1.0 && width <= static_cast<double>(kMostChannels)))
+    invalid("{}: key {}: expected {} * hidden_size from 1 to {}, got {}", hf.source, expand, expand, kMostChannels,
+            width);
   return static_cast<int64_t>(width);
 }
 
@@ -54,7 +53,7 @@ void state_space_from_hf(const HfConfig& hf, const StateSpaceKeys& keys, int64_t
 }
 
 void state_space_to_hf(const Config& c, const StateSpaceKeys& keys, Json& hf) {
-  const int64_t heads = c.integer_in("ssm.time_step_rank", 1, kMostInner);
+  const int64_t heads = c.integer_in("ssm.time_step_rank", 1, kMostChannels);
   hf[keys.heads] = heads;
   hf[keys.head_dim] = c.integer("ssm.inner_size") / heads;
   hf[keys.state] = c.integer("ssm.state_size");
@@ -86,7 +85,7 @@ Mamba2Spec mamba2_from(const Config& c, int64_t d_model, float eps) {
                   .biased = c.boolean("ssm.bias", false),
                   .conv_biased = c.boolean("ssm.conv_bias", true),
                   .eps = eps};
-  const int64_t inner = c.integer_in("ssm.inner_size", 1, kMostInner);
+  const int64_t inner = c.integer_in("ssm.inner_size", 1, kMostChannels);
   spec.ssd.heads = c.integer_in("ssm.time_step_rank", 1, inner);
   if (inner % spec.ssd.heads != 0)
     c.refuse("ssm.time_step_rank", fmt::format("a divisor of {}", inner), std::to_string(spec.ssd.heads));

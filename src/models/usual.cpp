@@ -44,10 +44,14 @@ TensorNames usual_names(const std::vector<TensorName>& extra) {
   return names;
 }
 
-void usual_from_hf(const HfConfig& hf, Config& c, bool silu) {
-  const std::string activation = silu ? hf.text("hidden_act", "silu") : "silu";
+void expect_silu(const HfConfig& hf, const char* key) {
+  const std::string activation = hf.text(key, "silu");
   if (activation != "silu" && activation != "swish")
-    invalid("{}: key hidden_act: expected silu, got {}", hf.source, quoted(activation));
+    invalid("{}: key {}: expected silu, got {}", hf.source, key, quoted(activation));
+}
+
+void usual_from_hf(const HfConfig& hf, Config& c, bool silu) {
+  if (silu) expect_silu(hf, "hidden_act");
   for (const Key& key : kIntegers) c.set(key.gguf, hf.integer(key.hf));
   for (const Key& key : kReals) c.set(key.gguf, hf.real(key.hf));
   const int64_t heads = hf.integer("num_attention_heads");
@@ -70,33 +74,6 @@ void usual_to_hf(const Config& c, Json& hf) {
   hf["head_dim"] = d.head_dim;
   hf["tie_word_embeddings"] = c.boolean("tie_embeddings", false);
   hf["attention_bias"] = c.boolean("attention.bias", false);
-}
-
-Dimensions dimensions(const Config& c) {
-  Dimensions d{};
-  d.d_model = c.integer_in("embedding_length", 1, int64_t{1} << 20);
-  d.n_layers = c.integer_in("block_count", 1, 1024);
-  d.n_heads = c.integer_in("attention.head_count", 1, 4096);
-  d.n_kv_heads = c.has("attention.head_count_kv") ? c.integer_in("attention.head_count_kv", 1, d.n_heads) : d.n_heads;
-  if (d.n_heads % d.n_kv_heads != 0)
-    invalid("{}: key {}: {} does not divide the {} heads", c.source, c.full_key("attention.head_count_kv"),
-            d.n_kv_heads, d.n_heads);
-  if (c.has("attention.key_length")) {
-    d.head_dim = c.integer_in("attention.key_length", 1, 512);
-  } else {
-    if (d.d_model % d.n_heads != 0)
-      invalid("{}: key {}: {} heads do not divide embedding_length {}", c.source, c.full_key("attention.head_count"),
-              d.n_heads, d.d_model);
-    d.head_dim = d.d_model / d.n_heads;
-  }
-  if (c.integer("attention.value_length", d.head_dim) != d.head_dim)
-    invalid("{}: key {}: expected {} (key_length), got {}", c.source, c.full_key("attention.value_length"), d.head_dim,
-            c.integer("attention.value_length"));
-  d.d_ff = c.integer_in("feed_forward_length", 1, int64_t{1} << 22);
-  d.eps = static_cast<float>(c.real("attention.layer_norm_rms_epsilon"));
-  if (!(d.eps >= 0.0f))
-    invalid("{}: key {}: expected 0 or more, got {}", c.source, c.full_key("attention.layer_norm_rms_epsilon"), d.eps);
-  return d;
 }
 
 std::vector<int64_t> windows(const Config& c, int64_t n_layers, int64_t default_pattern) {

@@ -1,10 +1,11 @@
-// What most decoder-only transformers share: names of parameters, keys of the configuration, their dimensions.
+// What most decoder-only transformers share: names of parameters, keys of the configuration.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "models/architecture.h"
+#include "models/dimensions.h"
 #include "models/hf_config.h"
 
 namespace godwit {
@@ -16,6 +17,9 @@ TensorNames usual_names(const std::vector<TensorName>& extra = {});
 /// Throws Error (kInvalid) unless hidden_act is SiLU or absent, where the blocks know no other.
 void usual_from_hf(const HfConfig& hf, Config& config, bool silu = true);
 void usual_to_hf(const Config& config, Json& hf);
+
+/// Throws Error (kInvalid) unless the activation that `key` of config.json names is SiLU, or the key is absent.
+void expect_silu(const HfConfig& hf, const char* key);
 
 /// Rotary base and scaling: rope_parameters (version 5) or rope_theta and rope_scaling (version 4) to rope.* keys.
 void rope_from_hf(const HfConfig& hf, Config& config);
@@ -30,13 +34,5 @@ std::vector<int64_t> windows(const Config& config, int64_t n_layers, int64_t def
 /// layer_types and sliding_window of a config.json to those keys, and back.
 void windows_from_hf(const HfConfig& hf, Config& config);
 Json layer_types(const std::vector<int64_t>& windows);
-
-/// Sizes that GGUF names alike for every architecture, checked against each other.
-struct Dimensions {
-  int64_t d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff;
-  float eps;
-};
-/// Throws Error (kInvalid) naming file and key.
-Dimensions dimensions(const Config& config);
 
 }  // namespace godwit

@@ -20,10 +20,12 @@ StatePart rows_since(const char* name, int64_t width) {
 
 }  // namespace
 
-std::vector<StatePart> conv_state(int64_t channels, int64_t taps) {
-  return {
+std::vector<StatePart> conv_state(int64_t channels, int64_t taps, const std::vector<StatePart>& then) {
+  std::vector<StatePart> parts = {
       {.name = "conv", .keep = Keep::kEdge, .shape = {std::max<int64_t>(taps - 1, 1), channels}, .dtype = DType::kF32},
       rows_since("conv_in", channels)};
+  parts.insert(parts.end(), then.begin(), then.end());
+  return parts;
 }
 
 Tensor short_conv(Context& cx, Tensor x, int64_t first, const ConvWeight& w, bool silu, const StepInput& in,

@@ -6,8 +6,8 @@
 
 namespace godwit {
 
-/// What a causal depthwise convolution remembers: 2 parts.
-std::vector<StatePart> conv_state(int64_t channels, int64_t taps);
+/// What a causal depthwise convolution remembers, 2 parts, and `then` what comes after it.
+std::vector<StatePart> conv_state(int64_t channels, int64_t taps, const std::vector<StatePart>& then = {});
 
 /// A convolution's weight [channels, taps] and bias [channels] or empty.
 struct ConvWeight {

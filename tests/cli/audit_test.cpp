@@ -3,8 +3,8 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <thread>
+#include "base/nlohmann.h"
 
 #include "cli/program.h"
 
@@ -207,7 +207,9 @@ TEST_F(AuditCommand, AnInterruptKeepsWhatWasMeasured) {
     const Result r = execute(
         "timeout --signal=INT --foreground " + std::to_string(wait_ms / 1000.0) + " " + audit + " -o " + report(),
         " </dev/null");
-    ASSERT_EQ(r.code, 124) << r.err;  // timeout's own: the program ended by itself after the signal
+    ASSERT_EQ(r.code, 124) << r.err;  // timeout's own
+    // A loaded machine may not have come as far as main yet: there is nothing to lose then.
+    if (r.err.empty() && !fs::exists(report())) continue;
     EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << r.err;
     EXPECT_THAT(r.err, HasSubstr("interrupted"));
     EXPECT_LT(r.seconds, 20);

@@ -10,10 +10,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
 #include <tuple>
+#include "base/nlohmann.h"
 
 #include "cli/program.h"
 

@@ -60,8 +60,10 @@ TEST_P(HybridPrefix, FeedsLittleOfWhatIsSharedAndGivesTheBitsOfAColdRun) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Patterns, HybridPrefix,
-                         testing::Values("2*(mamba2+mlp), attention+mlp", "mamba2, attention+mlp, mamba2"),
-                         [](const auto& info) { return std::string(info.index == 0 ? "Mamba2" : "Mamba1AndRgLru"); });
+                         testing::Values("2*(mamba2+mlp), attention+mlp", "mamba1, attention+mlp, rglru+mlp"),
+                         [](const auto& info) {
+                           return std::string(info.index == 0 ? "AttentionLast" : "AttentionBetween");
+                         });
 
 }  // namespace
 }  // namespace godwit

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
+#include "base/nlohmann.h"
 
 #include "kernels/recurrence_cases.h"
 

@@ -19,6 +19,8 @@ namespace {
 TEST(Registry, HoldsWhatTheFolderHolds) {
   const std::set<std::string> shared = {"architecture",
                                         "hf_config",
+                                        "mixer_stack",
+                                        "dimensions",
                                         "usual",
                                         "rope_keys",
                                         "rope_to_hf",
