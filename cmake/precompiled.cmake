@@ -36,3 +36,10 @@ function(godwit_use_precompiled target from)
     endif()
   endif()
 endfunction()
+
+# Files of a layer or of its tests compiled eight at a time: from nothing, in half the time. So names in unnamed namespaces
+# must differ within a folder. Every file still compiles by itself; -DGODWIT_UNITY=OFF shows it, and suits who edits.
+option(GODWIT_UNITY "Compile files together" ON)
+function(godwit_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${GODWIT_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+endfunction()

@@ -17,9 +17,9 @@ namespace {
 using What = StepCost::What;
 
 constexpr uint64_t kDraws = 400;
-constexpr double kNarrow = 0.2;      // an interval of at most this share of its value settles a figure
-constexpr double kConfident = 0.95;  // of the draws must agree on what kind of answer there is
-constexpr int kGrid = 400;           // places of a predicted curve
+constexpr double kNarrow = 0.2;           // an interval of at most this share of its value settles a figure
+constexpr double kConfidentDraws = 0.95;  // of the draws must agree on what kind of answer there is
+constexpr int kGrid = 400;                // places of a predicted curve
 
 // ---------------------------------------------------------------- what was measured
 
@@ -587,7 +587,7 @@ class Figures {
       one += found.size() == 1 ? 1 : 0;
       places.insert(places.end(), found.begin(), found.end());
     }
-    const auto enough = static_cast<size_t>(kConfident * static_cast<double>(kDraws));
+    const auto enough = static_cast<size_t>(kConfidentDraws * static_cast<double>(kDraws));
     const auto central = crossings(at_a, at_b);
     if (central.empty() && none >= enough) {
       result["state"] = "none";

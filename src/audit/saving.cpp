@@ -10,7 +10,7 @@
 namespace godwit {
 namespace {
 
-constexpr double kConfident = 0.95;  // of the resamplings must agree that there is such a place
+constexpr double kConfidentSaving = 0.95;  // of the resamplings must agree that there is such a place
 
 // The share of a dense model's cost that a mixture saves, by sequences at once, in one resampling.
 using Savings = std::map<int64_t, double>;
@@ -65,7 +65,7 @@ Json half_json(const std::vector<Savings>& draws) {
   const auto n = static_cast<double>(draws.size() - 1), found = static_cast<double>(places.size());
   if (at) result["batch"] = *at;
   result["state"] = at ? "at" : "none";
-  if (n > 0 && (at ? found : n - found) < kConfident * n) {
+  if (n > 0 && (at ? found : n - found) < kConfidentSaving * n) {
     result["state"] = "undetermined";
     result["why"] = "it lies too close to the end of what was measured for these samples";
   }

@@ -26,14 +26,14 @@ namespace {
 constexpr std::string_view kSpace = " \t\r\n";
 constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_blanks(std::string_view text) {
   const size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
 std::optional<uint64_t> number(std::string_view text) {
-  text = trimmed(text);
+  text = without_blanks(text);
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -51,7 +51,7 @@ std::string first_line(const std::string& path) {
   std::ifstream file(path);
   std::string line;
   std::getline(file, line);
-  return std::string(trimmed(line));
+  return std::string(without_blanks(line));
 }
 
 // The value of "key: value" or "key<tab>: value" in a file of such lines; empty if absent.
@@ -59,8 +59,8 @@ std::string value_of(const std::string& path, std::string_view key) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
     const size_t colon = line.find(':');
-    if (colon != std::string::npos && trimmed(std::string_view(line).substr(0, colon)) == key)
-      return std::string(trimmed(std::string_view(line).substr(colon + 1)));
+    if (colon != std::string::npos && without_blanks(std::string_view(line).substr(0, colon)) == key)
+      return std::string(without_blanks(std::string_view(line).substr(colon + 1)));
   }
   return {};
 }

@@ -188,8 +188,8 @@ Json experts_json(const Bench& b, const Point& p, const Share& s) {
           {"bytes_per_token_expected", s.bytes_expected}};
 }
 
-void report(const BenchOptions& o, const std::vector<Bench>& all, const std::vector<Point>& points,
-            const Limits& limits) {
+void report_bench(const BenchOptions& o, const std::vector<Bench>& all, const std::vector<Point>& points,
+                  const Limits& limits) {
   Json results = Json::array();
   if (!o.talk.json)
     std::cout << fmt::format("{:<34} {:<8} {:>6} {:>6} {:>5} {:>9} {:>9} {:>9}  {}\n", "model", "test", "tokens",
@@ -266,7 +266,7 @@ void bench_command(const BenchOptions& o) {
     }
   }
   if (interrupted()) throw Interrupted("bench: interrupted");
-  report(o, all, points, limits);
+  report_bench(o, all, points, limits);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace godwit {
 namespace {
 
-uint64_t bytes_of(const TensorToWrite& tensor) {
+uint64_t data_bytes(const TensorToWrite& tensor) {
   CHECK(tensor.dtype == DType::kF32 || tensor.dtype == DType::kF16 || tensor.dtype == DType::kBF16,
         "tensor {} of type {} has no place in safetensors", tensor.name, name(tensor.dtype));
   return static_cast<uint64_t>(tensor.shape.count()) * static_cast<uint64_t>(info(tensor.dtype).block_bytes);
@@ -20,7 +20,7 @@ std::string header_of(const std::vector<const TensorToWrite*>& tensors) {
   std::string header = R"({"__metadata__":{"format":"pt"})";
   uint64_t begin = 0;
   for (const TensorToWrite* t : tensors) {
-    const uint64_t end = begin + bytes_of(*t);
+    const uint64_t end = begin + data_bytes(*t);
     header += fmt::format(R"(,{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", dump_json(Json(t->name)),
                           name(t->dtype),
                           fmt::join(t->shape.sizes.begin(), t->shape.sizes.begin() + t->shape.rank, ","), begin, end);
@@ -39,7 +39,7 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
   uint64_t total = 0;
   for (const TensorToWrite& t : tensors) {
     ordered.push_back(&t);
-    total += bytes_of(t);
+    total += data_bytes(t);
   }
   std::stable_sort(ordered.begin(), ordered.end(), [](const TensorToWrite* a, const TensorToWrite* b) {
     return info(a->dtype).block_bytes > info(b->dtype).block_bytes;
@@ -57,7 +57,7 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
       written += size;
       if (progress) progress(static_cast<int64_t>(done + written), static_cast<int64_t>(total));
     });
-    CHECK(written == bytes_of(*t), "tensor {} was given {} bytes, not {}", t->name, written, bytes_of(*t));
+    CHECK(written == data_bytes(*t), "tensor {} was given {} bytes, not {}", t->name, written, data_bytes(*t));
     done += written;
   }
   file.commit();

@@ -51,7 +51,7 @@ const StoredCodes* find_codes(const StoredModel& model, const std::string& name)
 }
 
 // What a file has under this name, for messages.
-std::string described(const StoredModel& model, const std::string& name) {
+std::string described_tensor(const StoredModel& model, const std::string& name) {
   if (const StoredTensor* t = model.find(name)) return fmt::format("{} {}", godwit::name(t->dtype), t->shape.text());
   if (const StoredCodes* c = find_codes(model, name))
     return fmt::format("{} {}", godwit::name(c->type), c->shape.text());
@@ -79,7 +79,7 @@ std::optional<StoredRows> StoredRows::find(const StoredModel& model, const std::
     const bool half = mxfp4 && (find_codes(model, name + "_scales") != nullptr || model.find(rows.name_) != nullptr);
     if (half || model.other_dtypes.contains(rows.name_))
       rows.refuse(rows.name_, "expected {}, the file has {}", mxfp4 ? "U8" : "F32, F16 or BF16",
-                  described(model, rows.name_));
+                  described_tensor(model, rows.name_));
     return std::nullopt;
   }
   if (mxfp4)
@@ -92,7 +92,7 @@ std::optional<StoredRows> StoredRows::find(const StoredModel& model, const std::
 void StoredRows::take_fp8() {
   if (codes_->type != CodeType::kF8_E4M3 || model_->quant_method != "fp8")
     refuse(name_, "expected F32, F16 or BF16 (F8_E4M3 under quantization_config.quant_method fp8), the file has {}",
-           described(*model_, name_));
+           described_tensor(*model_, name_));
   shape_ = codes_->shape;
   if (shape_.rank != 2 && shape_.rank != 3) refuse(name_, "expected F8_E4M3 of rank 2 or 3, got {}", shape_.text());
   const std::string scale_name = name_ + "_scale_inv";
@@ -108,13 +108,13 @@ void StoredRows::take_fp8() {
   block_columns_ = std::max<int64_t>(1, columns);
   if (scales_ != nullptr && (scales_->shape.count() == 1 || (slices > 1 && scales_->shape.count() == slices))) return;
   refuse(scale_name, "expected the scales {} of {} {}, the file has {}", wanted.text(), godwit::name(codes_->type),
-         shape_.text(), described(*model_, scale_name));
+         shape_.text(), described_tensor(*model_, scale_name));
 }
 
 void StoredRows::take_mxfp4() {
   if (codes_->type != CodeType::kU8 || model_->quant_method != "mxfp4")
     refuse(name_, "expected U8 under quantization_config.quant_method mxfp4, the file has {}",
-           described(*model_, name_));
+           described_tensor(*model_, name_));
   const Shape& codes = codes_->shape;
   if (codes.rank < 3 || codes[-1] != kMxfp4Codes)
     refuse(name_, "expected U8 [..., rows, groups, {}], the file has {}", kMxfp4Codes, codes.text());
@@ -123,7 +123,7 @@ void StoredRows::take_mxfp4() {
   Shape wanted = codes;
   --wanted.rank;
   if (exponents_ == nullptr || exponents_->type != CodeType::kU8 || !(exponents_->shape == wanted))
-    refuse(scale_name, "expected U8 {}, the file has {}", wanted.text(), described(*model_, scale_name));
+    refuse(scale_name, "expected U8 {}, the file has {}", wanted.text(), described_tensor(*model_, scale_name));
   shape_ = wanted;
   shape_.sizes[static_cast<size_t>(shape_.rank - 1)] *= kMxfp4Block;
 }

@@ -5,8 +5,7 @@
 #include "blocks/rope_config.h"
 #include "models/state_space_keys.h"
 
-namespace godwit {
-namespace {
+namespace godwit::bamba {
 
 bool rotates_by_half(const Config& c) {
   const int64_t head_dim = c.integer("attention.key_length");
@@ -90,5 +89,4 @@ const Architecture bamba{
     .claims = claims};
 const Registered registered{bamba};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::bamba

@@ -5,8 +5,7 @@
 #include "models/latent.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::deepseek2 {
 
 bool is_v3(const Config& c) { return c.integer("expert_gating_func", 1) == 2; }
 
@@ -93,5 +92,4 @@ const Architecture deepseek2{
     .build = build};
 const Registered registered{deepseek2};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::deepseek2

@@ -7,8 +7,7 @@
 #include "blocks/rope_config.h"
 #include "models/falcon.h"
 
-namespace godwit {
-namespace {
+namespace godwit::falcon_h1 {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -102,5 +101,4 @@ const Architecture falcon_h1{
     .bake = falcon_bake};
 const Registered registered{falcon_h1};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::falcon_h1

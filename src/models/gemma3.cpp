@@ -7,8 +7,7 @@
 #include "blocks/rope_config.h"
 #include "models/usual.h"
 
-namespace godwit {
-namespace {
+namespace godwit::gemma3 {
 
 constexpr int64_t kUsualPattern = 6;  // five local layers, one global
 
@@ -103,5 +102,4 @@ const Architecture gemma3{
     .build = build};
 const Registered registered{gemma3};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::gemma3

@@ -4,8 +4,7 @@
 #include "blocks/rope_config.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::glm4moe {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -77,5 +76,4 @@ const Architecture glm4moe{
     .build = build};
 const Registered registered{glm4moe};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::glm4moe

@@ -5,8 +5,7 @@
 #include "models/layer_parts.h"
 #include "models/usual.h"
 
-namespace godwit {
-namespace {
+namespace godwit::pattern_models {
 
 std::vector<LayerParts> layers_of(const Config& c) {
   return parse_pattern(c.text("layers"), pattern_words(),
@@ -107,5 +106,4 @@ const Architecture godwit_{
     .build = build};
 const Registered registered{godwit_};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::pattern_models

@@ -4,8 +4,7 @@
 #include "blocks/rope_config.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::gpt_oss {
 
 constexpr int64_t kUsualPattern = 2;  // a window, then none
 
@@ -95,5 +94,4 @@ const Architecture gpt_oss{
     .build = build};
 const Registered registered{gpt_oss};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::gpt_oss

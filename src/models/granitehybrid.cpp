@@ -6,8 +6,7 @@
 #include "models/granite.h"
 #include "models/state_space_keys.h"
 
-namespace godwit {
-namespace {
+namespace godwit::granitehybrid {
 
 bool has_experts(const Config& c) { return c.integer("expert_count", 0) != 0; }
 
@@ -109,5 +108,4 @@ const Architecture granitehybrid{
     .build = build};
 const Registered registered{granitehybrid};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::granitehybrid

@@ -4,8 +4,7 @@
 #include "blocks/rope_config.h"
 #include "models/granite.h"
 
-namespace godwit {
-namespace {
+namespace godwit::granitemoe {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -62,5 +61,4 @@ const Architecture granitemoe{
     .build = build};
 const Registered registered{granitemoe};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::granitemoe

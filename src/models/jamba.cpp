@@ -5,8 +5,7 @@
 #include "models/recurrent.h"
 #include "models/state_space_keys.h"
 
-namespace godwit {
-namespace {
+namespace godwit::jamba {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -102,5 +101,4 @@ const Architecture jamba{
     .build = build};
 const Registered registered{jamba};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::jamba

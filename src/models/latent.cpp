@@ -7,7 +7,7 @@
 namespace godwit {
 namespace {
 
-// The lengths of heads as an expanded model has them.
+// The lengths of heads as an as_expanded model has them.
 struct HeadLengths {
   int64_t key, value;
 };
@@ -18,8 +18,8 @@ HeadLengths head_lengths(const Config& c) {
           c.integer_in(absorbed ? "attention.value_length_mla" : "attention.value_length", 1, 1024)};
 }
 
-// The configuration of the expanded model, with heads of the rotary part's width: what plain attention's code reads.
-Config expanded(const Config& c) {
+// The configuration of the as_expanded model, with heads of the rotary part's width: what plain attention's code reads.
+Config as_expanded(const Config& c) {
   Config plain = c;
   const int64_t p = c.integer_in("rope.dimension_count", 1, 1024);
   plain.set("attention.key_length", p);
@@ -41,7 +41,7 @@ void scale_from_hf(const HfConfig& hf, Config& c) {
 
 }  // namespace
 
-Dimensions latent_dimensions(const Config& c) { return dimensions(expanded(c)); }
+Dimensions latent_dimensions(const Config& c) { return dimensions(as_expanded(c)); }
 
 LatentAttentionSpec latent_from(const Config& file) {
   Config c = file;
@@ -59,7 +59,7 @@ LatentAttentionSpec latent_from(const Config& file) {
     c.refuse("rope.dimension_count", fmt::format("less than the {} channels of a key", key),
              std::to_string(spec.rope_dim));
   spec.v_dim = value;
-  spec.rope = rope_from(expanded(c), spec.rope_dim, c.boolean("rope.interleaved", true));
+  spec.rope = rope_from(as_expanded(c), spec.rope_dim, c.boolean("rope.interleaved", true));
   const double all = 10.0 * c.real("rope.scaling.yarn_log_multiplier", 0.0);
   const double grown = yarn_scale(c.real("rope.scaling.factor", 1.0), all);
   spec.scale = static_cast<float>(grown * grown / std::sqrt(static_cast<double>(key)));
@@ -98,7 +98,7 @@ void latent_from_hf(const HfConfig& hf, Config& c) {
 
 void latent_to_hf(const Config& c, Json& hf) {
   const LatentAttentionSpec spec = latent_from(c);
-  const Config plain = expanded(c);
+  const Config plain = as_expanded(c);
   usual_to_hf(plain, hf);
   hf["rope_parameters"] = rope_to_hf(plain);
   hf["head_dim"] = spec.rope_dim;

@@ -7,15 +7,15 @@
 namespace godwit {
 namespace {
 
-constexpr int64_t kHeadDim = 64;  // where config.json is silent
+constexpr int64_t kUsualHeadDim = 64;  // where config.json is silent
 
 int64_t default_heads(const HfConfig& hf, const Config& c) {
-  const int64_t head_dim = hf.has("head_dim") ? hf.integer("head_dim") : kHeadDim;
+  const int64_t head_dim = hf.has("head_dim") ? hf.integer("head_dim") : kUsualHeadDim;
   return std::max<int64_t>(1, sane_size(c, "embedding_length") / std::max<int64_t>(1, head_dim));
 }
 
 int64_t default_head_dim(const HfConfig& hf, const Config& c) {
-  if (!hf.has("num_attention_heads")) return kHeadDim;
+  if (!hf.has("num_attention_heads")) return kUsualHeadDim;
   const int64_t d = sane_size(c, "embedding_length"), heads = sane_size(c, "attention.head_count");
   if (d % heads != 0)
     invalid("{}: key num_attention_heads: {} heads do not divide hidden_size {}", hf.source, heads, d);

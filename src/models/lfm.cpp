@@ -5,11 +5,11 @@
 namespace godwit {
 namespace {
 
-const LayerWords kWords{{"full_attention"}, {"conv"}};
+const LayerWords kLfmWords{{"full_attention"}, {"conv"}};
 
 // Where there is no layer_types, full_attn_idxs names the layers that attend; without it, all do.
-std::vector<bool> layers(const HfConfig& hf, const Config& c) {
-  if (hf.has("layer_types")) return layers_from_hf(hf, "layer_types", kWords, c);
+std::vector<bool> lfm_layers(const HfConfig& hf, const Config& c) {
+  if (hf.has("layer_types")) return layers_from_hf(hf, "layer_types", kLfmWords, c);
   if (hf.has("full_attn_idxs")) return numbered_layers_from_hf(hf, "full_attn_idxs", c);
   return std::vector<bool>(static_cast<size_t>(c.integer_in("block_count", 1, 1024)), true);
 }
@@ -25,7 +25,7 @@ void lfm_from_hf(const HfConfig& file, Config& c) {
   rope_from_hf(hf, c);
   c.set("shortconv.l_cache", hf.integer("conv_L_cache"));
   c.set("shortconv.bias", hf.boolean("conv_bias", false));
-  set_attention_layers(layers(hf, c), c);
+  set_attention_layers(lfm_layers(hf, c), c);
 }
 
 void lfm_to_hf(const Config& c, Json& hf) {
@@ -35,7 +35,7 @@ void lfm_to_hf(const Config& c, Json& hf) {
   hf["rope_parameters"] = rope_to_hf(as_attending(c));
   hf["conv_L_cache"] = c.integer("shortconv.l_cache");
   hf["conv_bias"] = c.boolean("shortconv.bias", false);
-  hf["layer_types"] = layers_to_hf(attention_layers(c), kWords);
+  hf["layer_types"] = layers_to_hf(attention_layers(c), kLfmWords);
 }
 
 Dimensions lfm_dimensions(const Config& c) { return dimensions(as_attending(c)); }

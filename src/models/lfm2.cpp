@@ -5,8 +5,7 @@
 #include "blocks/gated_mlp.h"
 #include "models/lfm.h"
 
-namespace godwit {
-namespace {
+namespace godwit::lfm2 {
 
 // The width of feed-forward networks, which config.json gives before an adjustment.
 int64_t width(const HfConfig& hf) {
@@ -68,5 +67,4 @@ const Architecture lfm2{
     .build = build};
 const Registered registered{lfm2};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::lfm2

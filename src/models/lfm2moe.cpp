@@ -2,8 +2,7 @@
 #include "models/lfm.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::lfm2moe {
 
 void from_hf(const HfConfig& hf, Config& c) {
   lfm_from_hf(hf, c);
@@ -68,5 +67,4 @@ const Architecture lfm2moe{
     .build = build};
 const Registered registered{lfm2moe};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::lfm2moe

@@ -5,8 +5,7 @@
 #include "blocks/rope_config.h"
 #include "models/usual.h"
 
-namespace godwit {
-namespace {
+namespace godwit::llama {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -72,5 +71,4 @@ const Architecture llama{
     .build = build};
 const Registered registered{llama};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::llama

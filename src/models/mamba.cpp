@@ -4,8 +4,7 @@
 #include "models/recurrent.h"
 #include "models/state_space_keys.h"
 
-namespace godwit {
-namespace {
+namespace godwit::mamba {
 
 void from_hf(const HfConfig& hf, Config& c) {
   mixer_stack_from_hf(hf, /*tied=*/true, c);
@@ -62,5 +61,4 @@ const Architecture mamba{
     .build = build};
 const Registered registered{mamba};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::mamba

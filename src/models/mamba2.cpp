@@ -2,8 +2,7 @@
 #include "models/mixer_stack.h"
 #include "models/state_space_keys.h"
 
-namespace godwit {
-namespace {
+namespace godwit::mamba2 {
 
 const StateSpaceKeys kKeys{.heads = "num_heads",
                            .head_dim = "head_dim",
@@ -47,5 +46,4 @@ const Architecture mamba2{
     .build = build};
 const Registered registered{mamba2};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::mamba2

@@ -4,8 +4,7 @@
 #include "blocks/rope_config.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::minimax_m2 {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -65,5 +64,4 @@ const Architecture minimax_m2{
     .build = build};
 const Registered registered{minimax_m2};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::minimax_m2

@@ -3,8 +3,7 @@
 #include "models/latent.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::mistral4 {
 
 void from_hf(const HfConfig& hf, Config& c) {
   latent_from_hf(hf, c);
@@ -78,5 +77,4 @@ const Architecture mistral4{
     .build = build};
 const Registered registered{mistral4};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::mistral4

@@ -4,8 +4,7 @@
 #include "blocks/rope_config.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::mixtral {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -56,5 +55,4 @@ const Architecture mixtral{
     .claims = [](const Config& c) { return c.integer("expert_count", 0) > 0; }};
 const Registered registered{mixtral};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::mixtral

@@ -1,8 +1,7 @@
 // Nemotron-H: one mixer or one feed-forward network a layer. Source: Nemotron-H (2025), section 2.
 #include "models/nemotron.h"
 
-namespace godwit {
-namespace {
+namespace godwit::nemotron_h {
 
 const Architecture nemotron_h{
     .name = "nemotron_h",
@@ -17,5 +16,4 @@ const Architecture nemotron_h{
     .build = nemotron_build};
 const Registered registered{nemotron_h};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::nemotron_h

@@ -1,8 +1,7 @@
 // Nemotron-H with experts: Nemotron 3. Source: NVIDIA Nemotron 3 (2025), section 2.
 #include "models/nemotron.h"
 
-namespace godwit {
-namespace {
+namespace godwit::nemotron_h_moe {
 
 constexpr const char* kExpertDefaults = R"("n_routed_experts":8,"n_shared_experts":1,"moe_intermediate_size":7688,
     "num_experts_per_tok":2,"moe_shared_expert_intermediate_size":7688,"routed_scaling_factor":1.0,"n_group":1,
@@ -23,5 +22,4 @@ const Architecture nemotron_h_moe{
     .build = nemotron_build};
 const Registered registered{nemotron_h_moe};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::nemotron_h_moe

@@ -6,13 +6,13 @@
 namespace godwit {
 namespace {
 
-const StateSpaceKeys kKeys{.heads = "mamba_num_heads",
-                           .head_dim = "mamba_head_dim",
-                           .state = "ssm_state_size",
-                           .groups = "n_groups",
-                           .kernel = "conv_kernel",
-                           .biased = "use_bias",
-                           .conv_biased = "use_conv_bias"};
+const StateSpaceKeys kNemotronKeys{.heads = "mamba_num_heads",
+                                   .head_dim = "mamba_head_dim",
+                                   .state = "ssm_state_size",
+                                   .groups = "n_groups",
+                                   .kernel = "conv_kernel",
+                                   .biased = "use_bias",
+                                   .conv_biased = "use_conv_bias"};
 
 void set_kinds(const std::vector<NemotronLayer>& kinds, int64_t d_ff, Config& c) {
   c.set("block_count", static_cast<int64_t>(kinds.size()));
@@ -60,7 +60,7 @@ void nemotron_from_hf(const HfConfig& file, Config& c) {
   usual_from_hf(hf, c);
   const int64_t d_ff = c.integer_in("feed_forward_length", 1, kMostChannels);
   c.set("attention.bias", false);  // whatever attention_bias says
-  state_space_from_hf(hf, kKeys, 0, c);
+  state_space_from_hf(hf, kNemotronKeys, 0, c);
   if (hf.real("time_step_min") != 0.0) c.set("ssm.time_step_min", hf.real("time_step_min"));
   if (has_layer(kinds, NemotronLayer::kExperts)) experts_of(hf, c);
   set_kinds(kinds, d_ff, c);
@@ -75,7 +75,7 @@ void nemotron_to_hf(const Config& c, Json& hf) {
   for (const char* key : {"rms_norm_eps", "num_hidden_layers"}) hf.erase(key);
   hf["mlp_bias"] = c.boolean("feed_forward.bias", false);
   hf["mlp_hidden_act"] = "relu2";
-  state_space_to_hf(c, kKeys, hf);
+  state_space_to_hf(c, kNemotronKeys, hf);
   hf["time_step_min"] = c.real("ssm.time_step_min", 0.0);
   hf["layers_block_type"] = nemotron_layers_to_hf(kinds);
   if (!has_layer(kinds, NemotronLayer::kExperts)) return;

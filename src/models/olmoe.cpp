@@ -4,8 +4,7 @@
 #include "blocks/rope_config.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::olmoe {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -56,5 +55,4 @@ const Architecture olmoe{
     .build = build};
 const Registered registered{olmoe};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::olmoe

@@ -4,8 +4,7 @@
 #include "blocks/rope_config.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::qwen2moe {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -84,5 +83,4 @@ const Architecture qwen2moe{
     .build = build};
 const Registered registered{qwen2moe};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::qwen2moe

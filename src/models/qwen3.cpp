@@ -5,8 +5,7 @@
 #include "blocks/rope_config.h"
 #include "models/usual.h"
 
-namespace godwit {
-namespace {
+namespace godwit::qwen3 {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -63,5 +62,4 @@ const Architecture qwen3{
     .build = build};
 const Registered registered{qwen3};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::qwen3

@@ -3,8 +3,7 @@
 #include "blocks/rope_config.h"
 #include "models/mixture.h"
 
-namespace godwit {
-namespace {
+namespace godwit::qwen3moe {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
@@ -63,5 +62,4 @@ const Architecture qwen3moe{
     .build = build};
 const Registered registered{qwen3moe};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::qwen3moe

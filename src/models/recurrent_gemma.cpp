@@ -12,8 +12,7 @@
 #include "models/usual.h"
 #include "tensor/float16.h"
 
-namespace godwit {
-namespace {
+namespace godwit::recurrent_gemma {
 
 /// block_types, repeated, to the layers' flags: whether they recur.
 std::vector<bool> recurrent_layers(const HfConfig& hf, int64_t n) {
@@ -134,5 +133,4 @@ const Architecture recurrent_gemma{
     .build = build};
 const Registered registered{recurrent_gemma};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::recurrent_gemma

@@ -15,10 +15,10 @@ namespace {
 using Hf = const HfConfig&;
 using C = const Config&;
 
-constexpr int64_t kHeadDim = 64, kTaps = 4;  // where config.json is silent
+constexpr int64_t kMamba2HeadDim = 64, kTaps = 4;  // where config.json is silent
 
 /// Twice the width of the model, as its authors have it.
-int64_t expanded(Hf, C c) { return std::min(kMostPartChannels, 2 * sane_size(c, "embedding_length")); }
+int64_t twice_the_width(Hf, C c) { return std::min(kMostPartChannels, 2 * sane_size(c, "embedding_length")); }
 
 /// The largest divisor of `width` that is at most `most`, or 1.
 int64_t parts_of(int64_t width, int64_t most) {
@@ -70,7 +70,7 @@ std::unique_ptr<Block> mamba2(const Scope& s, C c) {
 
 std::vector<PartSize> mamba1_sizes() {
   return {
-      {"mamba1_inner_size", "mamba1.inner_size", 1, kMostPartChannels, expanded},
+      {"mamba1_inner_size", "mamba1.inner_size", 1, kMostPartChannels, twice_the_width},
       {"mamba1_time_step_rank", "mamba1.time_step_rank", 1, kMostPartChannels,
        [](Hf, C c) { return rounded_up(sane_size(c, "embedding_length"), 16) / 16; }},
       {"mamba1_state_size", "mamba1.state_size", 1, kMostDiagonal, [](Hf, C) { return int64_t{16}; }},
@@ -93,9 +93,11 @@ std::vector<PartSize> conv_sizes() {
 
 std::vector<PartSize> mamba2_sizes() {
   return {
-      {"mamba2_inner_size", "mamba2.inner_size", 1, kMostPartChannels, expanded},
+      {"mamba2_inner_size", "mamba2.inner_size", 1, kMostPartChannels, twice_the_width},
       {"mamba2_num_heads", "mamba2.head_count", 1, kMostPartChannels,
-       [](Hf, C c) { return parts_of(sane_size(c, "mamba2.inner_size"), c.integer("mamba2.inner_size") / kHeadDim); }},
+       [](Hf, C c) {
+         return parts_of(sane_size(c, "mamba2.inner_size"), c.integer("mamba2.inner_size") / kMamba2HeadDim);
+       }},
       {"mamba2_state_size", "mamba2.state_size", 1, 4096, [](Hf, C) { return int64_t{128}; }},
       {"mamba2_n_groups", "mamba2.group_count", 1, 4096, [](Hf, C) { return int64_t{1}; }},
       {"mamba2_conv_kernel", "mamba2.conv_kernel", 1, kMostTaps, [](Hf, C) { return kTaps; }},

@@ -11,14 +11,14 @@
 namespace godwit {
 namespace {
 
-constexpr int64_t kHeadDim = kShippedHeadDim, kExperts = 32, kExpertsUsed = 8;
+constexpr int64_t kExperts = 32, kExpertsUsed = 8;
 
 constexpr ShippedShape kShipped[] = {
-    {"dense", "attention+mlp", 1, 1.0, kHeadDim, 1},
-    {"window", "3*(window+mlp), attention+mlp", 4, 1.0, kHeadDim, 1},
-    {"moe", "attention+moe", 1, 1.0, kHeadDim, kExpertsUsed},
+    {"dense", "attention+mlp", 1, 1.0, kShippedHeadDim, 1},
+    {"window", "3*(window+mlp), attention+mlp", 4, 1.0, kShippedHeadDim, 1},
+    {"moe", "attention+moe", 1, 1.0, kShippedHeadDim, kExpertsUsed},
     {"mamba2", "mamba2", 1, 2.0, 32, 0},
-    {"hybrid", "4*(mamba2+mlp), attention+mlp, 3*(mamba2+mlp)", 8, 1.0, kHeadDim, 1},
+    {"hybrid", "4*(mamba2+mlp), attention+mlp, 3*(mamba2+mlp)", 8, 1.0, kShippedHeadDim, 1},
 };
 
 }  // namespace
@@ -47,7 +47,7 @@ int64_t active_parameters(const Model& model, const Weights& weights) {
 Json shipped_json(const ShippedShape& s, const ShippedSizes& sizes, int64_t vocab_size) {
   const std::string group = s.group;
   const bool one_part = group.find_first_of("+,") == std::string::npos;
-  const int64_t heads = std::max<int64_t>(1, sizes.d_model / kHeadDim);
+  const int64_t heads = std::max<int64_t>(1, sizes.d_model / kShippedHeadDim);
   Json json = {
       {"architectures", {"GodwitForCausalLM"}},
       {"model_type", "godwit"},
@@ -57,7 +57,7 @@ Json shipped_json(const ShippedShape& s, const ShippedSizes& sizes, int64_t voca
       {"intermediate_size", std::max(kShippedStep, sizes.d_ff * std::max<int64_t>(1, s.ffs_used))},
       {"num_attention_heads", heads},
       {"num_key_value_heads", shipped_kv_heads(heads)},
-      {"head_dim", kHeadDim},
+      {"head_dim", kShippedHeadDim},
       {"max_position_embeddings", 131072},
       {"tie_word_embeddings", true}};
   if (group.find("window") != std::string::npos) json["sliding_window"] = 1024;

@@ -8,19 +8,19 @@
 namespace godwit {
 namespace {
 
-constexpr int64_t kMostWidth = int64_t{1} << 20;
-const LayerWords kWords{{"hybrid"}, {"linear_attention", "mamba"}};
-const StateSpaceKeys kKeys{.heads = "n_mamba_heads",
-                           .head_dim = "mamba_headdim",
-                           .state = "mamba_d_state",
-                           .groups = "mamba_ngroups",
-                           .kernel = "mamba_d_conv",
-                           .biased = "add_bias_linear",
-                           .conv_biased = "mamba_conv_bias"};
+constexpr int64_t kMostZambaWidth = int64_t{1} << 20;
+const LayerWords kZambaWords{{"hybrid"}, {"linear_attention", "mamba"}};
+const StateSpaceKeys kZambaKeys{.heads = "n_mamba_heads",
+                                .head_dim = "mamba_headdim",
+                                .state = "mamba_d_state",
+                                .groups = "mamba_ngroups",
+                                .kernel = "mamba_d_conv",
+                                .biased = "add_bias_linear",
+                                .conv_biased = "mamba_conv_bias"};
 
 // Those of the class where the file has no list.
-std::vector<bool> layers(const HfConfig& hf, const Config& c) {
-  if (hf.has("layers_block_type")) return layers_from_hf(hf, "layers_block_type", kWords, c);
+std::vector<bool> zamba_layers(const HfConfig& hf, const Config& c) {
+  if (hf.has("layers_block_type")) return layers_from_hf(hf, "layers_block_type", kZambaWords, c);
   std::vector<bool> attends(54);
   for (const size_t i : {6, 12, 18, 24, 30, 36, 42, 47, 51}) attends[i] = true;
   if (c.integer("block_count") != static_cast<int64_t>(attends.size()))
@@ -34,7 +34,7 @@ std::vector<bool> layers(const HfConfig& hf, const Config& c) {
 void zamba_from_hf(const HfConfig& file, Config& c) {
   HfConfig hf = file;
   if (!hf.has("intermediate_size"))
-    hf.json["intermediate_size"] = 4 * std::clamp(hf.integer("hidden_size"), int64_t{0}, kMostWidth);
+    hf.json["intermediate_size"] = 4 * std::clamp(hf.integer("hidden_size"), int64_t{0}, kMostZambaWidth);
   for (const char* key : {"mamba_headdim", "mamba_conv_bias", "head_dim"}) hf.json.erase(key);  // nothing reads them
   if (const std::string act = hf.text("hidden_act", "gelu"); act != "gelu")
     invalid("{}: key hidden_act: expected gelu, got {}", hf.source, quoted(act));
@@ -42,7 +42,7 @@ void zamba_from_hf(const HfConfig& file, Config& c) {
   usual_from_hf(hf, c, /*silu=*/false);
   const int64_t heads = c.integer_in("attention.head_count", 1, 4096);
   c.set("attention.bias", false);  // whatever attention_bias says
-  c.set("attention.key_length", 2 * c.integer_in("embedding_length", 1, kMostWidth) / heads);
+  c.set("attention.key_length", 2 * c.integer_in("embedding_length", 1, kMostZambaWidth) / heads);
   c.set("attention.value_length", c.integer("attention.key_length"));
   rope_from_hf(hf, c);
   c.set("rope.scaling.finetuned", hf.boolean("use_mem_rope", false));
@@ -50,9 +50,9 @@ void zamba_from_hf(const HfConfig& file, Config& c) {
   c.set("feed_forward.bias", hf.boolean("add_bias_linear", false));
   c.set("adapter_rank", hf.integer("adapter_rank"));
   c.set("shared_block_count", hf.integer("num_mem_blocks"));
-  state_space_from_hf(hf, kKeys, expanded_width(hf, "mamba_expand"), c);
+  state_space_from_hf(hf, kZambaKeys, expanded_width(hf, "mamba_expand"), c);
   if (hf.real("time_step_min") != 0.0) c.set("ssm.time_step_min", hf.real("time_step_min"));
-  set_attention_layers(layers(hf, c), c);
+  set_attention_layers(zamba_layers(hf, c), c);
 }
 
 void zamba_to_hf(const Config& c, Json& hf) {
@@ -62,7 +62,7 @@ void zamba_to_hf(const Config& c, Json& hf) {
   hf["model_type"] = "zamba2";
   hf["hidden_act"] = "gelu";
   hf["rope_parameters"] = rope_to_hf(plain);
-  state_space_to_hf(c, kKeys, hf);
+  state_space_to_hf(c, kZambaKeys, hf);
   expand_to_hf(c, "mamba_expand", hf);
   for (const char* key : {"mamba_conv_bias", "head_dim", "attention_bias"}) hf.erase(key);
   hf["time_step_min"] = c.real("ssm.time_step_min", 0.0);
@@ -71,7 +71,7 @@ void zamba_to_hf(const Config& c, Json& hf) {
   hf["add_bias_linear"] = c.boolean("feed_forward.bias", false);
   hf["adapter_rank"] = c.integer("adapter_rank");
   hf["num_mem_blocks"] = c.integer("shared_block_count", 1);
-  hf["layers_block_type"] = layers_to_hf(attention_layers(c), kWords);
+  hf["layers_block_type"] = layers_to_hf(attention_layers(c), kZambaWords);
 }
 
 TensorNames zamba_names() {

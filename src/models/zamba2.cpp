@@ -5,8 +5,7 @@
 #include "blocks/rope_config.h"
 #include "models/zamba.h"
 
-namespace godwit {
-namespace {
+namespace godwit::zamba2 {
 
 constexpr float kGateEps = 1e-5f;  // of the norm in the mixer, whatever the model's is
 
@@ -74,5 +73,4 @@ const Architecture zamba2{
     .build = build};
 const Registered registered{zamba2};
 
-}  // namespace
-}  // namespace godwit
+}  // namespace godwit::zamba2

@@ -11,7 +11,7 @@ namespace {
 
 constexpr float kGolden = 1e-5f;  // what golden_test.cpp allows
 
-const Kernels& real() {
+const Kernels& real_kernels() {
   static const Kernels kernels = kernels_at(static_cast<int>(cpu_level()));
   return kernels;
 }
@@ -41,7 +41,7 @@ void experts_of_one_token(ExpertsArgs a, Launch& launch, bool descending) {
     a.slot_token = &token;
     a.slot_weight = &one;
     a.y = out.data();
-    real().experts(a, launch, real());
+    real_kernels().experts(a, launch, real_kernels());
     for (size_t d = 0; d < y.size(); ++d) y[d] = std::fma(out[d], weights[slot], y[d]);
   }
   std::copy(y.begin(), y.end(), result);
@@ -49,7 +49,7 @@ void experts_of_one_token(ExpertsArgs a, Launch& launch, bool descending) {
 
 template <bool descending>
 void experts_in_order(const ExpertsArgs& a, Launch& launch, const Kernels&) {
-  if (a.x.rows > 1) return real().experts(a, launch, real());
+  if (a.x.rows > 1) return real_kernels().experts(a, launch, real_kernels());
   experts_of_one_token(a, launch, descending);
 }
 
@@ -57,19 +57,19 @@ TEST(MixtureMutants, ExpertsOfOneTokenAddedInDescendingOrder) {
   const auto open = tiny_of("qwen3moe");
   const auto ids = random_ids(1, 60, open->model->vocab_size());
   RunnerOptions options = exact_options();
-  Kernels kernels = real();
+  Kernels kernels = real_kernels();
   kernels.experts = experts_in_order<false>;
   EXPECT_EQ(broken_by_chunks(*open, options, ids, {1}, kernels), "");
   kernels.experts = experts_in_order<true>;
   EXPECT_NE(broken_by_chunks(*open, options, ids, {1}, kernels), "");
   EXPECT_NE(broken_by_company(*open, options, ids, 20, 1, kernels), "");
   options.chunk = 1;
-  EXPECT_NE(broken_by_levels(*open, options, ids, {real(), kernels}), "");
+  EXPECT_NE(broken_by_levels(*open, options, ids, {real_kernels(), kernels}), "");
 }
 
 // As where tokens are handed to experts in the order in which they come.
 void route_unsorted(const RouteArgs& a, Launch& launch) {
-  real().route(a, launch);
+  real_kernels().route(a, launch);
   for (int64_t t = 0; a.tokens > 1 && t < a.tokens; ++t) {
     std::reverse(a.experts + t * a.top_k, a.experts + (t + 1) * a.top_k);
     std::reverse(a.weights + t * a.top_k, a.weights + (t + 1) * a.top_k);
@@ -79,7 +79,7 @@ void route_unsorted(const RouteArgs& a, Launch& launch) {
 // The sort by expert makes the order ascending whatever the router's was.
 TEST(MixtureMutants, TheOrderInWhichARouterNamesExpertsIsOfNoMatter) {
   const auto open = tiny_of("qwen3moe");
-  Kernels kernels = real();
+  Kernels kernels = real_kernels();
   kernels.route = route_unsorted;
   EXPECT_EQ(broken_by_chunks(*open, exact_options(), random_ids(1, 60, open->model->vocab_size()), {1, 7}, kernels),
             "");
@@ -89,7 +89,7 @@ TEST(MixtureMutants, TheOrderInWhichARouterNamesExpertsIsOfNoMatter) {
 
 /// Scores with the bias that is for the choice only.
 void route_by_biased_scores(const RouteArgs& a, Launch& launch) {
-  real().route(a, launch);
+  real_kernels().route(a, launch);
   if (a.bias == nullptr) return;
   for (int64_t t = 0; t < a.tokens; ++t) {
     float* weights = a.weights + t * a.top_k;
@@ -104,7 +104,7 @@ void route_by_biased_scores(const RouteArgs& a, Launch& launch) {
 }
 
 TEST(MixtureMutants, BiasedScoresUsedAsWeights) {
-  Kernels kernels = real();
+  Kernels kernels = real_kernels();
   kernels.route = route_by_biased_scores;
   for (const char* name : {"deepseek3-groups", "glm4moe-groups", "minimaxm2-full"}) {
     EXPECT_LE(apart_from_golden(name), kGolden) << name;
@@ -115,11 +115,11 @@ TEST(MixtureMutants, BiasedScoresUsedAsWeights) {
 void route_without_groups(const RouteArgs& a, Launch& launch) {
   RouteArgs all = a;
   all.n_groups = all.groups_used = 1;
-  real().route(all, launch);
+  real_kernels().route(all, launch);
 }
 
 TEST(MixtureMutants, GroupsLeftOut) {
-  Kernels kernels = real();
+  Kernels kernels = real_kernels();
   kernels.route = route_without_groups;
   for (const char* name : {"deepseek2-groups", "deepseek3-groups", "glm4moe-groups"})
     EXPECT_GT(apart_from_golden(name, kernels), 10 * kGolden) << name;
@@ -131,11 +131,11 @@ TEST(MixtureMutants, GroupsLeftOut) {
 void attention_scaled_by_own_width(const AttentionArgs& a, Launch& launch) {
   AttentionArgs wrong = a;
   wrong.scale = 1.0f / std::sqrt(static_cast<float>(a.layout.k_dim));
-  real().attention(wrong, launch);
+  real_kernels().attention(wrong, launch);
 }
 
 TEST(MixtureMutants, ScaleOfTheAbsorbedKey) {
-  Kernels kernels = real();
+  Kernels kernels = real_kernels();
   kernels.attention = attention_scaled_by_own_width;
   for (const char* name : {"deepseek2-groups", "deepseek2-plain", "deepseek3-groups", "mistral4-temperature"}) {
     EXPECT_LE(apart_from_golden(name), kGolden) << name;

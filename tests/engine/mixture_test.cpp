@@ -24,7 +24,7 @@ RunnerOptions small_steps() {
   return options;
 }
 
-Request plain(std::vector<TokenId> prompt) {
+Request plain_request(std::vector<TokenId> prompt) {
   Request request;
   request.prompt = std::move(prompt);
   request.max_tokens = 6;
@@ -56,7 +56,7 @@ TEST(Mixture, ARouterThatIsNotFiniteFailsByName) {
       Runner runner(*open, small_steps());
       Engine engine(runner);
       for (int round = 0; round < 2; ++round) {  // the engine survives it
-        Completion one = engine.submit(plain({1, 2, 3})), other = engine.submit(plain({4, 5}));
+        Completion one = engine.submit(plain_request({1, 2, 3})), other = engine.submit(plain_request({4, 5}));
         for (Completion* completion : {&one, &other}) {
           const std::string text = answer(*completion);
           EXPECT_EQ(text.find("error: "), 0U) << text;
@@ -82,7 +82,7 @@ TEST(Mixture, WhatIsNotFiniteFailsAlone) {
       for (const TokenId id : random_ids(static_cast<uint64_t>(i), 9 + 5 * i, open->model->vocab_size()))
         prompt.push_back(id == kBad ? 8 : id);
       if (i == 3) prompt[4] = kBad;
-      requests.push_back(plain(prompt));
+      requests.push_back(plain_request(prompt));
       requests.back().n_tokens = kBad;  // only ids below it are chosen
     }
     std::vector<std::string> alone;

@@ -144,7 +144,7 @@ void norm_of_8_lanes(const RmsNormArgs& a, Launch&) { norm_in(a, 1, 8); }
 /// keys. Which rows experts see together is not the chunks' to say alone, and a router turns small differences into
 /// large ones.
 template <class Check>
-void for_all(const Check& check) {
+void for_all_models(const Check& check) {
   ASSERT_FALSE(architectures().empty());
   for (const Architecture* a : architectures()) {
     if (has_experts(*a)) continue;
@@ -178,7 +178,7 @@ void expect_plausible(const OpenModel& open, const std::vector<TokenId>& ids, co
 TEST(Mutants, AttentionWrittenOutHasTheRealBits) {
   Kernels kernels = real();
   kernels.attention = attention_by<at_absolute_positions>;
-  for_all([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
+  for_all_models([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
     EXPECT_TRUE(same_bits(all_logits(open, in_chunks(560), ids), all_logits(open, in_chunks(560), ids, kernels)))
         << what;
     EXPECT_EQ(broken_by_chunks(open, in_chunks(560), ids, {150}, kernels), "") << what;
@@ -188,7 +188,7 @@ TEST(Mutants, AttentionWrittenOutHasTheRealBits) {
 TEST(Mutants, AttentionWithCachedKeysApart) {
   Kernels mutant = real();
   mutant.attention = attention_by<where_the_chunk_begins>;
-  for_all([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
+  for_all_models([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
     expect_plausible(open, ids, mutant, in_chunks(150), what);
     EXPECT_NE(broken_by_chunks(open, in_chunks(560), ids, {150}, mutant), "") << what;
   });
@@ -197,7 +197,7 @@ TEST(Mutants, AttentionWithCachedKeysApart) {
 TEST(Mutants, AttentionWithSegmentsCountedFromTheChunk) {
   Kernels mutant = real();
   mutant.attention = attention_by<counted_from_the_chunk>;
-  for_all([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
+  for_all_models([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
     expect_plausible(open, ids, mutant, in_chunks(150), what);
     EXPECT_NE(broken_by_chunks(open, in_chunks(560), ids, {150}, mutant), "") << what;
   });
@@ -219,7 +219,7 @@ TEST(Mutants, LatentAttentionWithSegmentsCountedFromTheChunk) {
 TEST(Mutants, ProductWithTheSumOfFewRowsReordered) {
   Kernels mutant = real();
   mutant.product_tile[static_cast<int>(DType::kF32)] = product_of_few;
-  for_all([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
+  for_all_models([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
     expect_plausible(open, ids, mutant, in_chunks(7), what);
     EXPECT_EQ(broken_by_chunks(open, in_chunks(560), ids, {8, 80, 280}, mutant), "") << what << ": never few rows";
     EXPECT_NE(broken_by_chunks(open, in_chunks(560), ids, {7}, mutant), "") << what;
@@ -230,7 +230,7 @@ TEST(Mutants, ProductWithTheSumOfFewRowsReordered) {
 TEST(Mutants, NormCutWhereThreadsMeet) {
   Kernels mutant = real();
   mutant.rms_norm = norm_of_threads;
-  for_all([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
+  for_all_models([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
     expect_plausible(open, ids, mutant, in_chunks(560, 3), what);
     EXPECT_NE(broken_by_threads(open, in_chunks(560), ids, {3}, mutant), "") << what;
   });
@@ -241,7 +241,7 @@ TEST(Mutants, NormWithTheLanesOfTheLevel) {
   Kernels first = real(), second = real();
   first.rms_norm = norm_of_16_lanes;
   second.rms_norm = norm_of_8_lanes;
-  for_all([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
+  for_all_models([&](const OpenModel& open, const std::vector<TokenId>& ids, const std::string& what) {
     EXPECT_EQ(broken_by_levels(open, in_chunks(560), ids, {real(), first}), "") << what;
     EXPECT_NE(broken_by_levels(open, in_chunks(560), ids, {first, second}), "") << what;
   });

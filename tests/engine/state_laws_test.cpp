@@ -8,7 +8,7 @@
 namespace godwit {
 namespace {
 
-RunnerOptions options_of(DType cache, bool exact) {
+RunnerOptions state_options(DType cache, bool exact) {
   RunnerOptions o = best_level();
   o.cache = {cache, cache};
   o.exact = exact;
@@ -33,8 +33,8 @@ class StateLawsOf : public testing::TestWithParam<std::string> {
   static std::vector<TokenId> ids(const OpenModel& open) { return random_ids(7, n_tokens(), open.model->vocab_size()); }
 
   std::unique_ptr<OpenModel> exact_ = model(DType::kF32), usual_ = model(DType::kQ8_0);
-  StateLaws exact_laws_{*exact_, options_of(DType::kF32, true), ids(*exact_)};
-  StateLaws usual_laws_{*usual_, options_of(DType::kF16, false), ids(*usual_)};
+  StateLaws exact_laws_{*exact_, state_options(DType::kF32, true), ids(*exact_)};
+  StateLaws usual_laws_{*usual_, state_options(DType::kF16, false), ids(*usual_)};
 };
 
 std::vector<std::string> models() {
@@ -45,7 +45,7 @@ std::vector<std::string> models() {
 INSTANTIATE_TEST_SUITE_P(State, StateLawsOf, testing::ValuesIn(models()), [](const auto& info) { return info.param; });
 
 TEST_P(StateLawsOf, Chunks) {
-  EXPECT_EQ(broken_by_chunks(*exact_, options_of(DType::kF32, true), ids(*exact_), {1, 7, 31, 32, 33, 64, 100}), "");
+  EXPECT_EQ(broken_by_chunks(*exact_, state_options(DType::kF32, true), ids(*exact_), {1, 7, 31, 32, 33, 64, 100}), "");
 }
 
 TEST_P(StateLawsOf, RewindToEveryPosition) {
@@ -75,7 +75,7 @@ TEST_P(StateLawsOf, PreemptAtEveryStep) {
 // The laws of laws_test.cpp for the toy stack, which is not registered.
 TEST(StateLaws, RecurrencesInCompanyAndOnThreads) {
   const auto open = toy_stack(DType::kF32);
-  RunnerOptions o = options_of(DType::kF32, true);
+  RunnerOptions o = state_options(DType::kF32, true);
   EXPECT_EQ(broken_by_threads(*open, o, random_ids(4, 150, 61), {2, 3}), "");
   o.threads = 2;
   EXPECT_EQ(broken_by_company(*open, o, random_ids(5, 200, 61), 40, 9), "");
@@ -93,7 +93,7 @@ TEST(StateLaws, ResumeBehindAWindow) {
   }
   ASSERT_GE(windowed.size(), 2U);  // Gemma 3 at least
   for (const auto& open : windowed) {
-    StateLaws laws(*open, options_of(DType::kF16, false), random_ids(8, 450, open->model->vocab_size()));
+    StateLaws laws(*open, state_options(DType::kF16, false), random_ids(8, 450, open->model->vocab_size()));
     EXPECT_EQ(laws.broken_by_resume(64, false, 7), "");
     EXPECT_GT(laws.resumed(), 450);
   }

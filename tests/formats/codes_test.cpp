@@ -244,7 +244,7 @@ TEST(Fp8, Refused) {
 
 // MXFP4.
 
-constexpr int64_t kE = 2, kF = 3, kGroups = 2, kK = 32 * kGroups;
+constexpr int64_t kCodedExperts = 2, kF = 3, kGroups = 2, kK = 32 * kGroups;
 
 const TensorNames kExperts = names_of(
     {hf("ffn_gate_exps.weight",
@@ -260,8 +260,10 @@ std::vector<uint8_t> some_bytes(int which, int64_t n, uint8_t most = 255) {
 FolderBuilder mxfp4_folder() {
   FolderBuilder f;
   f.config = R"({"quantization_config":{"quant_method":"mxfp4"}})";
-  f.add(kLayer + "experts.gate_up_blocks", "U8", {kE, 2 * kF, kGroups, 16}, some_bytes(1, kE * 2 * kF * kGroups * 16));
-  f.add(kLayer + "experts.gate_up_scales", "U8", {kE, 2 * kF, kGroups}, some_bytes(2, kE * 2 * kF * kGroups, 200));
+  f.add(kLayer + "experts.gate_up_blocks", "U8", {kCodedExperts, 2 * kF, kGroups, 16},
+        some_bytes(1, kCodedExperts * 2 * kF * kGroups * 16));
+  f.add(kLayer + "experts.gate_up_scales", "U8", {kCodedExperts, 2 * kF, kGroups},
+        some_bytes(2, kCodedExperts * 2 * kF * kGroups, 200));
   return f;
 }
 
@@ -277,11 +279,12 @@ float mxfp4_value(int64_t row, int64_t k) {
 TEST(Mxfp4, BlocksAndScales) {
   for (bool repack : {true, false}) {
     Opened o = open_folder(mxfp4_folder(), kExperts, {.repack = repack, .decoded_type = DType::kF16});
-    const Tensor gate = o.get("ffn_gate_exps.weight", {kE, kF, kK}), up = o.get("ffn_up_exps.weight", {kE, kF, kK});
+    const Tensor gate = o.get("ffn_gate_exps.weight", {kCodedExperts, kF, kK}),
+                 up = o.get("ffn_up_exps.weight", {kCodedExperts, kF, kK});
     EXPECT_EQ(o.weights->parameters()[0].file_type, DType::kMXFP4);
     o.load();
     const auto expected = [](int64_t odd) {
-      return filled<float>(kE, kF, kK,
+      return filled<float>(kCodedExperts, kF, kK,
                            [=](int64_t e, int64_t i, int64_t k) { return mxfp4_value(e * 2 * kF + 2 * i + odd, k); });
     };
     EXPECT_EQ(values(gate), expected(0));
@@ -290,7 +293,7 @@ TEST(Mxfp4, BlocksAndScales) {
 }
 
 TEST(Mxfp4, Refused) {
-  const auto error = [](const FolderBuilder& f, const Shape& shape = {kE, kF, kK}) {
+  const auto error = [](const FolderBuilder& f, const Shape& shape = {kCodedExperts, kF, kK}) {
     return error_of([&] {
       Opened o = open_folder(f, kExperts);
       o.get("ffn_gate_exps.weight", shape);
@@ -300,27 +303,32 @@ TEST(Mxfp4, Refused) {
   };
   const std::string blocks = kLayer + "experts.gate_up_blocks", scales = kLayer + "experts.gate_up_scales";
   EXPECT_EQ(error(mxfp4_folder()), "");
-  EXPECT_THAT(error(mxfp4_folder(), {kE, kF + 1, kK}),
+  EXPECT_THAT(error(mxfp4_folder(), {kCodedExperts, kF + 1, kK}),
               HasSubstr(blocks + ": expected shape [2, 8, 64], the file has [2, 6, 64]"));
-  EXPECT_THAT(error(mxfp4_folder(), {kE, kF, kK - 1}), HasSubstr("expected shape [2, 6, 63], the file has [2, 6, 64]"));
-  EXPECT_THAT(error(mxfp4_folder(), {kE + 1, kF, kK}), HasSubstr("expected shape [3, 6, 64], the file has [2, 6, 64]"));
+  EXPECT_THAT(error(mxfp4_folder(), {kCodedExperts, kF, kK - 1}),
+              HasSubstr("expected shape [2, 6, 63], the file has [2, 6, 64]"));
+  EXPECT_THAT(error(mxfp4_folder(), {kCodedExperts + 1, kF, kK}),
+              HasSubstr("expected shape [3, 6, 64], the file has [2, 6, 64]"));
   FolderBuilder f = mxfp4_folder();
   f.tensors.erase(scales);
   EXPECT_THAT(error(f), HasSubstr(scales + ": expected U8 [2, 6, 2], the file has nothing"));
   f = mxfp4_folder();
   f.tensors.erase(blocks);
   EXPECT_THAT(error(f), HasSubstr(blocks + ": expected U8, the file has nothing"));
-  EXPECT_THAT(error(mxfp4_folder().add(scales, "U8", {kE, 2 * kF, 1}, some_bytes(2, kE * 2 * kF))),
-              HasSubstr(scales + ": expected U8 [2, 6, 2], the file has U8 [2, 6, 1]"));
-  EXPECT_THAT(error(mxfp4_folder().add(scales, "F8_E8M0", {kE, 2 * kF, kGroups}, some_bytes(2, kE * 2 * kF * kGroups))),
+  EXPECT_THAT(
+      error(mxfp4_folder().add(scales, "U8", {kCodedExperts, 2 * kF, 1}, some_bytes(2, kCodedExperts * 2 * kF))),
+      HasSubstr(scales + ": expected U8 [2, 6, 2], the file has U8 [2, 6, 1]"));
+  EXPECT_THAT(error(mxfp4_folder().add(scales, "F8_E8M0", {kCodedExperts, 2 * kF, kGroups},
+                                       some_bytes(2, kCodedExperts * 2 * kF * kGroups))),
               HasSubstr(scales + ": expected U8 [2, 6, 2], the file has F8_E8M0"));
-  EXPECT_THAT(error(mxfp4_folder().add(blocks, "U8", {kE, 2 * kF, 32}, some_bytes(1, kE * 2 * kF * 32))),
-              HasSubstr("[..., rows, groups, 16], the file has [2, 6, 32]"));
+  EXPECT_THAT(
+      error(mxfp4_folder().add(blocks, "U8", {kCodedExperts, 2 * kF, 32}, some_bytes(1, kCodedExperts * 2 * kF * 32))),
+      HasSubstr("[..., rows, groups, 16], the file has [2, 6, 32]"));
   EXPECT_THAT(error(mxfp4_folder().add(blocks, "F32", {1}, std::vector<float>{1.0f})),
               HasSubstr(blocks + ": expected U8, the file has F32 [1]"));
-  std::vector<uint8_t> not_numbers = some_bytes(2, kE * 2 * kF * kGroups, 200);
+  std::vector<uint8_t> not_numbers = some_bytes(2, kCodedExperts * 2 * kF * kGroups, 200);
   not_numbers[5] = 255;
-  EXPECT_THAT(error(mxfp4_folder().add(scales, "U8", {kE, 2 * kF, kGroups}, not_numbers)),
+  EXPECT_THAT(error(mxfp4_folder().add(scales, "U8", {kCodedExperts, 2 * kF, kGroups}, not_numbers)),
               AllOf(HasSubstr("tensor " + scales + ": expected numbers, got NaN"), HasSubstr("group 5")));
   f = mxfp4_folder();
   f.config = "{}";

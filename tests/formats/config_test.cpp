@@ -31,7 +31,7 @@ Config sample() {
 }
 
 template <class Act>
-std::string error_of(Act act) {
+std::string refusal_of(Act act) {
   try {
     act();
   } catch (const Error& e) {
@@ -88,25 +88,25 @@ TEST(Config, SetReplaces) {
 
 TEST(Config, NamesFileKeyExpectedAndGot) {
   const Config c = sample();
-  EXPECT_EQ(error_of([&] { c.integer("none"); }), "m.gguf: key llama.none: expected an integer, got nothing");
-  EXPECT_EQ(error_of([&] { c.integer("rope.freq_base"); }),
+  EXPECT_EQ(refusal_of([&] { c.integer("none"); }), "m.gguf: key llama.none: expected an integer, got nothing");
+  EXPECT_EQ(refusal_of([&] { c.integer("rope.freq_base"); }),
             "m.gguf: key llama.rope.freq_base: expected an integer below 2^63, got 10000");
-  EXPECT_EQ(error_of([&] { c.integer("huge"); }),
+  EXPECT_EQ(refusal_of([&] { c.integer("huge"); }),
             "m.gguf: key llama.huge: expected an integer below 2^63, got 18446744073709551615");
-  EXPECT_EQ(error_of([&] { c.integer("on", 1); }), "m.gguf: key llama.on: expected an integer below 2^63, got true");
-  EXPECT_EQ(error_of([&] { c.real("general.name"); }),
+  EXPECT_EQ(refusal_of([&] { c.integer("on", 1); }), "m.gguf: key llama.on: expected an integer below 2^63, got true");
+  EXPECT_EQ(refusal_of([&] { c.real("general.name"); }),
             "m.gguf: key general.name: expected a finite real number, got the text \"a name\"");
-  EXPECT_EQ(error_of([&] { c.real("nan"); }), "m.gguf: key llama.nan: expected a finite real number, got nan");
-  EXPECT_EQ(error_of([&] { c.boolean("block_count", true); }),
+  EXPECT_EQ(refusal_of([&] { c.real("nan"); }), "m.gguf: key llama.nan: expected a finite real number, got nan");
+  EXPECT_EQ(refusal_of([&] { c.boolean("block_count", true); }),
             "m.gguf: key llama.block_count: expected true or false, got 3");
-  EXPECT_EQ(error_of([&] { c.text("on"); }), "m.gguf: key llama.on: expected a text, got true");
-  EXPECT_EQ(error_of([&] { c.integers("factors"); }),
+  EXPECT_EQ(refusal_of([&] { c.text("on"); }), "m.gguf: key llama.on: expected a text, got true");
+  EXPECT_EQ(refusal_of([&] { c.integers("factors"); }),
             "m.gguf: key llama.factors: expected an array of integers, got an array of 2 reals");
-  EXPECT_EQ(error_of([&] { c.reals("ints"); }),
+  EXPECT_EQ(refusal_of([&] { c.reals("ints"); }),
             "m.gguf: key llama.ints: expected an array of reals, got an array of 3 integers");
-  EXPECT_EQ(error_of([&] { c.reals("infinite"); }),
+  EXPECT_EQ(refusal_of([&] { c.reals("infinite"); }),
             "m.gguf: key llama.infinite: expected finite reals, got inf at index 1");
-  EXPECT_EQ(error_of([&] { c.texts("flags"); }),
+  EXPECT_EQ(refusal_of([&] { c.texts("flags"); }),
             "m.gguf: key llama.flags: expected an array of texts, got an array of 3 booleans");
 }
 
@@ -119,17 +119,17 @@ TEST(Config, HoldsToARange) {
   EXPECT_EQ(c.real_in("none", 2.0, 1, 9), 2.0);
   for (const int64_t bad : {int64_t{513}, int64_t{1} << 31, int64_t{0}, int64_t{-1}, INT64_MIN}) {
     c.set("block_count", bad);
-    EXPECT_EQ(error_of([&] { c.integer_in("block_count", 1, 512); }),
+    EXPECT_EQ(refusal_of([&] { c.integer_in("block_count", 1, 512); }),
               fmt::format("m.gguf: key llama.block_count: expected an integer from 1 to 512, got {}", bad));
   }
-  EXPECT_EQ(error_of([&] { c.integer_in("huge", 1, 512); }),
+  EXPECT_EQ(refusal_of([&] { c.integer_in("huge", 1, 512); }),
             "m.gguf: key llama.huge: expected an integer from 1 to 512, got 18446744073709551615");
-  EXPECT_EQ(error_of([&] { c.integer_in("none", 1, 512); }),
+  EXPECT_EQ(refusal_of([&] { c.integer_in("none", 1, 512); }),
             "m.gguf: key llama.none: expected an integer from 1 to 512, got nothing");
   c.set("rope.freq_base", 0.0);
-  EXPECT_EQ(error_of([&] { c.real_in("rope.freq_base", 1, 1e9); }),
+  EXPECT_EQ(refusal_of([&] { c.real_in("rope.freq_base", 1, 1e9); }),
             "m.gguf: key llama.rope.freq_base: expected a real number from 1 to 1000000000, got 0");
-  EXPECT_NE(error_of([&] { c.real_in("nan", 0, 1); }).find("got nan"), std::string::npos);
+  EXPECT_NE(refusal_of([&] { c.real_in("nan", 0, 1); }).find("got nan"), std::string::npos);
 }
 
 TEST(Config, OneOrOneForEachLayer) {
@@ -137,17 +137,17 @@ TEST(Config, OneOrOneForEachLayer) {
   EXPECT_EQ(c.per_layer("block_count", 2), (std::vector<int64_t>{3, 3}));
   EXPECT_EQ(c.per_layer("ints", 3), (std::vector<int64_t>{1, -2, 3}));
   EXPECT_EQ(c.per_layer("flags", 3), (std::vector<int64_t>{1, 0, 1}));
-  EXPECT_EQ(error_of([&] { c.per_layer("ints", 4); }),
+  EXPECT_EQ(refusal_of([&] { c.per_layer("ints", 4); }),
             "m.gguf: key llama.ints: expected an integer, or an array of 4, got an array of 3 integers");
-  EXPECT_EQ(error_of([&] { c.per_layer("none", 4); }),
+  EXPECT_EQ(refusal_of([&] { c.per_layer("none", 4); }),
             "m.gguf: key llama.none: expected an integer, or an array of 4, got nothing");
-  EXPECT_NE(error_of([&] { c.per_layer("rope.freq_base", 4); }).find("got 10000"), std::string::npos);
+  EXPECT_NE(refusal_of([&] { c.per_layer("rope.freq_base", 4); }).find("got 10000"), std::string::npos);
 }
 
 TEST(Config, HostileNamesAreEscaped) {
   Config c = sample();
   c.source = std::string(4000, 'd') + "/\x1B[31m\xFF.gguf";
-  const std::string message = error_of([&] { c.text(std::string(300, '\n')); });
+  const std::string message = refusal_of([&] { c.text(std::string(300, '\n')); });
   EXPECT_EQ(message.find('\n'), std::string::npos);
   EXPECT_NE(message.find("/\\x1b[31m\\xff.gguf"), std::string::npos) << message;
 }

@@ -1,7 +1,7 @@
 // Forms that do not fit their parameters: one line that names the tensor of the file and both shapes.
 #include "formats/forms.h"
 
-namespace godwit {
+namespace godwit::forms_refused {
 namespace {
 
 using testing::AllOf;
@@ -142,4 +142,4 @@ TEST(FormsRefused, LayersPastTheLastAreReadOnlyWhereTheyPredict) {
 }
 
 }  // namespace
-}  // namespace godwit
+}  // namespace godwit::forms_refused

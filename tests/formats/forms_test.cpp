@@ -3,7 +3,7 @@
 
 #include "formats/forms.h"
 
-namespace godwit {
+namespace godwit::forms {
 namespace {
 
 constexpr int64_t kE = 3, kF = 5, kD = 7;          // experts
@@ -275,4 +275,4 @@ TEST(Forms, StacksArePaddedSliceBySlice) {
 }
 
 }  // namespace
-}  // namespace godwit
+}  // namespace godwit::forms

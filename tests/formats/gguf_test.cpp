@@ -13,7 +13,7 @@
 #include "formats/memory_peak.h"
 #include "temp_folder.h"
 
-namespace godwit {
+namespace godwit::gguf_reading {
 namespace {
 
 GgufBuilder llama() { return GgufBuilder::llama(); }
@@ -335,4 +335,4 @@ TEST(GgufDamaged, EveryBitOfTheHeaderFlipped) {
 }
 
 }  // namespace
-}  // namespace godwit
+}  // namespace godwit::gguf_reading

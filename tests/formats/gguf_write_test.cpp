@@ -11,7 +11,7 @@
 #include "formats/gguf_builder.h"
 #include "temp_folder.h"
 
-namespace godwit {
+namespace godwit::gguf_writing {
 namespace {
 
 Config sample() {
@@ -164,4 +164,4 @@ TEST(GgufWrite, RefusesNamesThatOthersCannotRead) {
 }
 
 }  // namespace
-}  // namespace godwit
+}  // namespace godwit::gguf_writing

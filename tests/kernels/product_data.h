@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/harness.h"
 #include "kernels/kernels.h"
 #include "tensor/dtype.h"
 #include "tensor/repack.h"
@@ -27,21 +28,6 @@ inline constexpr std::array<DType, 15> kQuantizedTypes = {DType::kQ4_0,  DType::
 
 /// Flush-to-zero and denormals-are-zero, as in every thread of Godwit.
 inline void flush_denormals() { _mm_setcsr(_mm_getcsr() | 0x8040); }
-
-/// Every level that this CPU has; the scalar one first.
-inline std::vector<Kernels> levels() {
-  std::vector<Kernels> all = {scalar_kernels()};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    all.push_back(scalar_kernels());
-    use_avx2(all.back());
-  }
-  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl")) {
-    all.push_back(all.back());
-    use_avx512(all.back());
-  }
-  return all;
-}
 
 /// A launch that runs its tasks on `n` new threads, handed out one by one.
 inline Launch threads(int n) {
@@ -212,11 +198,6 @@ inline std::vector<float> normal_values(int64_t count, std::mt19937& random) {
   std::vector<float> values(count);
   for (float& v : values) v = normal(random);
   return values;
-}
-
-/// Equal as 32-bit patterns; any NaN equals any NaN.
-inline bool same_bits(float a, float b) {
-  return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b) || (a != a && b != b);
 }
 
 inline ::testing::AssertionResult same_bits(const std::vector<float>& a, const std::vector<float>& b) {

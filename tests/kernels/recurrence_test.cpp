@@ -26,14 +26,14 @@ using test::SsdCase;
 using test::Stream;
 using test::Threads;
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kNotANumber = std::numeric_limits<float>::quiet_NaN();
 
 /// A sequence on its way through a recurrence: its record and its outputs so far.
 struct Fed {
   explicit Fed(const Recurrence& r) {
     for (const Part& p : r.parts) {
       Fenced<float>& memory = record.emplace_back(static_cast<size_t>(p.rows * p.width));
-      std::fill(memory.span().begin(), memory.span().end(), p.since ? kNan : 0.0f);
+      std::fill(memory.span().begin(), memory.span().end(), p.since ? kNotANumber : 0.0f);
     }
   }
   /// What a record says, without rows that hold nothing.
@@ -65,7 +65,7 @@ void step(const Kernels& kernels, Launch& launch, const Recurrence& r, const std
   for (size_t s = 0; s < r.streams.size(); ++s) {
     const Stream& stream = r.streams[s];
     Fenced<float>& memory = inputs.emplace_back(static_cast<size_t>((tokens - 1) * stream.step + stream.width));
-    std::fill(memory.span().begin(), memory.span().end(), kNan);
+    std::fill(memory.span().begin(), memory.span().end(), kNotANumber);
     for (size_t i = 0; i < rows.size(); ++i)
       for (int64_t t = 0; t < counts[i]; ++t)
         std::copy_n(sequences[i].inputs[s].data() + (feds[i].past + t) * stream.width, stream.width,
@@ -329,7 +329,7 @@ TEST(StateSpaceDual, Of4096TokensEqualsAllThreeFormsInDouble) {
 // A step that is not a number shows in what it reaches, clamped or not; a state that decays at once is no overflow.
 TEST(StateSpaceDual, OfExtremeSteps) {
   Random random(4);
-  for (const float dt : {kNan, 1e4f, -1e4f}) {
+  for (const float dt : {kNotANumber, 1e4f, -1e4f}) {
     for (const float low : {0.0f, 0.01f}) {
       SsdCase r(1, 5, 3, 1);
       r.dt_low = low;

@@ -13,7 +13,7 @@ using test::filled;
 using test::Random;
 
 constexpr double kEps = 0x1p-24;
-constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kInfinite = std::numeric_limits<float>::infinity();
 
 /// The choices that a router has.
 struct Rule {
@@ -109,13 +109,13 @@ void close_groups(const Rule& rule, std::vector<double>& values, double& margin)
   }
   const std::vector<int> used = largest(worth, rule.groups_used, margin);
   for (int64_t i = 0; i < rule.n_experts; ++i)
-    if (std::find(used.begin(), used.end(), i / size) == used.end()) values[i] = -kInf;
+    if (std::find(used.begin(), used.end(), i / size) == used.end()) values[i] = -kInfinite;
 }
 
 struct Definition {
   std::vector<int> experts;  // ascending
   std::vector<double> weights;
-  double margin = kInf;  // how near another choice was
+  double margin = kInfinite;  // how near another choice was
 };
 
 Definition define(const Rule& rule, const float* z, const std::vector<float>& bias) {
@@ -246,7 +246,7 @@ TEST(Route, WhatIsNotFiniteIsNamedAndLeavesUsableNumbers) {
     std::vector<bool> broken(kTokens);
     for (int64_t i = 0; i < 1 + random.below(3); ++i) {
       const int64_t t = random.below(kTokens);
-      const float bad[] = {kInf, -kInf, std::numeric_limits<float>::quiet_NaN()};
+      const float bad[] = {kInfinite, -kInfinite, std::numeric_limits<float>::quiet_NaN()};
       z[t * rule.n_experts + random.below(rule.n_experts)] = bad[random.below(3)];
       first = std::min(first, t);
       broken[t] = true;

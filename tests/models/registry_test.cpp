@@ -137,7 +137,7 @@ std::vector<Hostile> hostile_values() {
   return list;
 }
 
-void expect_refused(const std::string& path, const OpenOptions& options, const std::string& what) {
+void expect_key_refused(const std::string& path, const OpenOptions& options, const std::string& what) {
   const auto start = std::chrono::steady_clock::now();
   try {
     open_model(path, options);
@@ -174,8 +174,8 @@ TEST(Registry, HostileConfigJson) {
       json[spelled(*a, h.key)] = h.value;
       if (h.key == std::string("rope_theta") && has_key(*a, "rope_parameters"))
         json["rope_parameters"] = Json{{"rope_type", "default"}, {"rope_theta", h.value}};  // it has its own
-      expect_refused(scratch.write("config.json", json.dump()), options,
-                     a->name + ": " + h.key + " = " + h.value.dump());
+      expect_key_refused(scratch.write("config.json", json.dump()), options,
+                         a->name + ": " + h.key + " = " + h.value.dump());
     }
   }
 }
@@ -265,7 +265,7 @@ TEST(Registry, HostileGguf) {
       if (key.starts_with("rope.") && !rotates(*a)) continue;
       const std::string path = scratch.write("model.gguf", gguf(*a, keys));
       const std::string what = a->name + ": " + named;
-      expect_refused(path, {}, what);
+      expect_key_refused(path, {}, what);
       // Latent attention has one head of keys, and those of the expanded model may be wider.
       const bool unused = keys.kv_heads != 2 || keys.head_dim == 513;
       if (is_latent(*a) && unused) continue;
