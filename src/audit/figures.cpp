@@ -79,7 +79,10 @@ struct Rounds {
 void add_noise(const std::map<int64_t, double>& by_round, std::vector<double>& noise) {
   if (by_round.size() < 2) return;
   const double middle = median_of(by_round);
-  for (const auto& [round, value] : by_round) noise.push_back(value / middle);
+  // Few rounds lie closer to their own middle than to that of all there could be (Bessel's correction).
+  const auto n = static_cast<double>(by_round.size());
+  const double wider = std::sqrt(n / (n - 1));
+  for (const auto& [round, value] : by_round) noise.push_back(1 + (value / middle - 1) * wider);
 }
 
 // Of prompts that end where decoding was measured, or at the last step: rounds that absorbed all of one.
@@ -225,8 +228,9 @@ class Figures {
   explicit Figures(const Report& report) : report_(report) {
     std::set<Key> keys;
     for (const Sample& s : report.samples) keys.insert({s.model, s.batch});
+    for (const Key& key : keys) rounds_[key] = rounds_of(report, key);
     for (const Key& key : keys) {
-      rounds_[key] = rounds_of(report, key);
+      borrow_noise(key);
       for (uint64_t draw = 0; draw <= kDraws; ++draw) costs_[key].push_back(costs_of(rounds_[key], key, draw));
     }
   }
@@ -253,19 +257,30 @@ class Figures {
  private:
   using Value = std::function<double(const Costs&)>;
 
+  // Where there was one round of so many sequences: rounds of other numbers of sequences tell how rounds differ.
+  void borrow_noise(const Key& key) {
+    for (auto noise : {&Rounds::prefill_noise, &Rounds::decode_noise, &Rounds::layers_noise}) {
+      std::vector<double>& mine = rounds_[key].*noise;
+      for (const auto& [other, rounds] : rounds_)
+        if (mine.empty() && other.model == key.model) mine = rounds.*noise;
+    }
+  }
+
   const Anatomy& anatomy_of(size_t model) const { return report_.models[model].anatomy; }
   const std::string& name(size_t model) const { return report_.models[model].name; }
 
   /// A figure of the measured curves: of the medians, with the interval that 95 % of the draws lie in; none where all
-  /// is of one round. n: the fewest rounds of what it was made of.
-  Json figure(Key key, const Value& value, const char* unit, size_t n, const char* method) const {
+  /// is of one round. n: the fewest rounds of what it was made of. of_prompts: prompts are in it, so that rounds of
+  /// decoding alone do not tell how it varies.
+  Json figure(Key key, const Value& value, const char* unit, size_t n, const char* method, bool of_prompts) const {
     const std::vector<Costs>& draws = costs_.at(key);
     Json result{{"value", value(draws[0])}, {"low", nullptr}, {"high", nullptr}, {"n", n}, {"unit", unit},
                 {"method", method}};
     std::vector<double> values;
     for (size_t draw = 1; draw < draws.size(); ++draw) values.push_back(value(draws[draw]));
     const double low = quantile(values, 0.025), high = quantile(values, 0.975);
-    if (n > 1 || low < high) {
+    const bool known = !of_prompts || !rounds_.at(key).prefill_noise.empty();
+    if (known && (n > 1 || low < high)) {
       result["low"] = low;
       result["high"] = high;
     }
@@ -386,17 +401,17 @@ class Figures {
         Json point{{"model", name(key.model)}, {"batch", key.batch}, {"context", c}};
         if (draws[0].first_token.covers(c)) {
           point["first_token"] = figure(
-              key, [&](const Costs& x) { return x.first_token(c); }, "s", n_prompt, "measured");
+              key, [&](const Costs& x) { return x.first_token(c); }, "s", n_prompt, "measured", true);
           point["prefill"] = figure(
-              key, [&](const Costs& x) { return batch * c / x.prefill(c); }, "tok/s", n_prompt, "measured");
+              key, [&](const Costs& x) { return batch * c / x.prefill(c); }, "tok/s", n_prompt, "measured", true);
           point["prefill_limit"] = prefill_share(key, c);
           point["first_token_predicted"] =
               plain(predicted_prefill_s(report_.models[key.model], report_.limits, key.batch, c), "s", "derived");
         }
         point["decode"] = figure(
-            key, [&](const Costs& x) { return batch / x.decode(c); }, "tok/s", n, "measured");
+            key, [&](const Costs& x) { return batch / x.decode(c); }, "tok/s", n, "measured", false);
         point["decode_step"] = figure(
-            key, [&](const Costs& x) { return x.decode(c); }, "s", n, "measured");
+            key, [&](const Costs& x) { return x.decode(c); }, "s", n, "measured", false);
         point["decode_limit"] = decode_share(key, c, draws[0].decode(c));
         point["decode_step_predicted"] =
             plain(predicted_decode_s(report_.models[key.model], report_.limits, key.batch, c), "s", "derived");
@@ -444,21 +459,21 @@ class Figures {
         const Value out_s = [=](const Costs& c) { return c.decode.integral(in, in + out) / batch; };
         const size_t n_in = rounds.n_prefill(in), n_out = rounds.n_decode(in, in + out), n_all = std::min(n_in, n_out);
         const std::string& money = report_.profile.currency;
-        const auto row_figure = [&](const Value& value, size_t n, const char* unit, const char* method) {
-          return figure(key, value, unit, n, method);
+        const auto row_figure = [&](const Value& value, size_t n, const char* unit, const char* method, bool in_too) {
+          return figure(key, value, unit, n, method, in_too);
         };
         row["currency"] = money;
-        row["seconds_in"] = row_figure(in_s, n_in, "s", "measured");
-        row["seconds_out"] = row_figure(out_s, n_out, "s", "measured");
+        row["seconds_in"] = row_figure(in_s, n_in, "s", "measured", true);
+        row["seconds_out"] = row_figure(out_s, n_out, "s", "measured", false);
         const char* per_million = "currency per million tokens";
         row["per_million_in"] =
-            row_figure([&](const Costs& c) { return 1e6 * per_s * in_s(c) / in; }, n_in, per_million, "derived");
-        row["per_million_out"] =
-            row_figure([&](const Costs& c) { return 1e6 * per_s * out_s(c) / out; }, n_out, per_million, "derived");
-        row["per_request"] =
-            row_figure([&](const Costs& c) { return per_s * (in_s(c) + out_s(c)); }, n_all, "currency", "derived");
+            row_figure([&](const Costs& c) { return 1e6 * per_s * in_s(c) / in; }, n_in, per_million, "derived", true);
+        row["per_million_out"] = row_figure([&](const Costs& c) { return 1e6 * per_s * out_s(c) / out; }, n_out,
+                                            per_million, "derived", false);
+        row["per_request"] = row_figure([&](const Costs& c) { return per_s * (in_s(c) + out_s(c)); }, n_all, "currency",
+                                        "derived", true);
         row["energy"] = row_figure([&](const Costs& c) { return watts * (in_s(c) + out_s(c)); }, n_all, "J",
-                                   metered ? "measured" : "assumed");
+                                   metered ? "measured" : "assumed", true);
         list.push_back(row);
       }
     }
@@ -525,14 +540,14 @@ class Figures {
     for (const auto& entry : costs_) {
       const Key key = entry.first;
       if (!entry.second[0].decode.covers(context)) continue;
-      list.push_back(
-          {{"model", name(key.model)},
-           {"batch", key.batch},
-           {"context", context},
-           {"currency", report_.profile.currency},
-           {"per_million", figure(
-                               key, [&](const Costs& c) { return per_million(c, context, key.batch); },
-                               "currency per million tokens", rounds_.at(key).n_decode(context, context), "derived")}});
+      list.push_back({{"model", name(key.model)},
+                      {"batch", key.batch},
+                      {"context", context},
+                      {"currency", report_.profile.currency},
+                      {"per_million", figure(
+                                          key, [&](const Costs& c) { return per_million(c, context, key.batch); },
+                                          "currency per million tokens", rounds_.at(key).n_decode(context, context),
+                                          "derived", false)}});
     }
     return list;
   }
@@ -652,7 +667,7 @@ class Figures {
     return list;
   }
 
-  // Of a prompt of n tokens, and of an answer of n tokens, by n.
+  // Of a prompt of n tokens, of an answer of n tokens, and of a step of decoding after n, by n.
   Json growth() const {
     Json list = Json::array();
     for (const auto& entry : costs_) {
@@ -666,10 +681,10 @@ class Figures {
         } else {
           const double last = central.x.back();
           const Rounds& rounds = rounds_.at(key);
-          const size_t n = std::string_view(metric) == "answer" ? rounds.n_decode(rounds.decode.begin()->first, last)
-                                                                : rounds.n_prefill(last);
+          const bool of_prompts = std::string_view(metric) == "first_token";
+          const size_t n = of_prompts ? rounds.n_prefill(last) : rounds.n_decode(rounds.decode.begin()->first, last);
           result["exponent"] = figure(
-              key, [&](const Costs& c) { return growth_exponent(curve(c)); }, "", n, "measured");
+              key, [&](const Costs& c) { return growth_exponent(curve(c)); }, "", n, "measured", of_prompts);
           result["from"] = central.x.front();
           result["to"] = central.x.back();
         }
@@ -698,6 +713,8 @@ class Figures {
         }
         return curve;
       });
+      // Of all contexts: what matters of it is whether it is flat.
+      row("decode", [](const Costs& c) { return c.decode; });
     }
     return list;
   }

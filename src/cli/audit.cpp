@@ -42,7 +42,7 @@ struct AuditOptions {
   ModelOptions model;
   TalkOptions talk;
   std::string budget = "120s", machine, contexts, batch = "1,8", output, verify;
-  int64_t generate = 16;
+  int64_t generate = 32;
 };
 
 /// "120s", "2m", "1.5h", or seconds.
@@ -296,7 +296,7 @@ class Audit {
     // The first round settles which contexts are measured, and leaves time for others. One sequence gets the larger
     // part: its contexts are the ones that break-evens are about.
     for (int64_t sequences : passes) {
-      const double end = (sequences == 1 ? 0.65 : 0.8) * report_.budget_s;
+      const double end = (sequences == 1 ? 0.65 : 0.9) * report_.budget_s;
       round_over(0, sequences,
                  [&](double estimate, size_t i) { return (sequences == 1 && i < 2) || spent() + estimate <= end; });
     }
@@ -499,7 +499,7 @@ void add_audit(CLI::App& app) {
       "--contexts", o->contexts,
       "contexts to measure at (default 128,256,... to 8192; with --like to 16384, of several sequences to 2048)");
   command.flag("--batch", o->batch, "sequences at once (default 1,8)");
-  command.flag("-n,--max-tokens", o->generate, "tokens to decode at each context (default 16)").range(2, 4096);
+  command.flag("-n,--max-tokens", o->generate, "tokens to decode at each context (default 32)").range(2, 4096);
   command.flag("-o,--output", o->output, "also write the JSON report to this file");
   command.flag("--verify", o->verify, "check a report: its digest, and every figure from its samples");
   add_talk_options(command, o->talk);

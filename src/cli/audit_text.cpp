@@ -141,9 +141,13 @@ class Text {
   void pattern_of(const Json& model) {
     const Json& config = model["config"];
     const double active = model["like_parameters"], target = r_["like_parameters"];
-    line("   layers {}, width {}, feed-forward {}; {}active without embeddings, {:+.1f} % of what was aimed at",
-         config["layers"].get<std::string>(), config["hidden_size"].get<int64_t>(),
-         config["intermediate_size"].get<int64_t>(), count(active), 100 * (active / target - 1));
+    const std::string layers = config["layers"];
+    const bool feeds = layers.find("mlp") != std::string::npos || layers.find("moe") != std::string::npos;
+    const std::string d_ff =
+        feeds ? fmt::format(", feed-forward {}", config["intermediate_size"].get<int64_t>()) : std::string();
+    const double off = std::round(1000 * (active / target - 1)) / 10 + 0.0;  // no -0.0
+    line("   layers {}, width {}{}; {}active without embeddings, {:+.1f} % of what was aimed at", layers,
+         config["hidden_size"].get<int64_t>(), d_ff, count(active), off);
   }
 
   // What a step reads of a mixture, by how many tokens it has.
@@ -317,9 +321,11 @@ class Text {
 
   void growth() {
     if (f_["growth"].empty()) return;
-    line("\ngrowth with context: time ~ context ^ exponent (1: linear, 2: quadratic)");
+    line("\ngrowth with context: time ~ context ^ exponent (0: constant, 1: linear, 2: quadratic)");
     for (const Json& g : f_["growth"]) {
-      const std::string what = g["metric"] == "first_token" ? "first token" : "whole answer";
+      const std::string what = g["metric"] == "first_token" ? "first token"
+                               : g["metric"] == "answer"    ? "whole answer"
+                                                            : "one step";
       if (g.contains("not")) {
         line("{}  {:<13} {} at once: {}", letter(g["model"]), what, g["batch"].get<int64_t>(),
              g["not"].get<std::string>());

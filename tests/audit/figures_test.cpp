@@ -121,6 +121,59 @@ TEST(Figures, GrowthOfLinearAndFlatCosts) {
   // (2 + 2.9) / (2 + 1.45).
   EXPECT_NEAR(exponent("rising", "first_token"), 4.9 / 3.45, 0.03);
   EXPECT_GT(exponent("rising", "answer"), 1.2);
+  EXPECT_NEAR(exponent("flat", "decode"), 0.0, 0.01);
+  EXPECT_GT(exponent("rising", "decode"), 0.2);
+}
+
+// Two rounds that differ by d are d / sqrt(2) from their middle, as single rounds are from the true one.
+TEST(Figures, TwoRoundsAreNoBetterThanTheyAre) {
+  const Json figures = figures_of(made_up_report(0.04, 2));  // rounds are 4 % below and equal, or 2 % above and below
+  const Json& decode = (*find(figures["points"], {{"model", "rising"}, {"context", 2048.0}}))["decode_step"];
+  const double half = (0.04 + 0.0) / 2 / 0.98 * std::sqrt(2.0);
+  EXPECT_NEAR(decode["high"].get<double>() / decode["value"].get<double>(), 1 + half, 0.02 * half);
+  EXPECT_NEAR(decode["low"].get<double>() / decode["value"].get<double>(), 1 - half, 0.02 * half);
+}
+
+// Eight sequences, once: they are as uncertain as rounds of one sequence show.
+TEST(Figures, OneRoundOfSeveralSequencesBorrowsItsNoise) {
+  Report report = made_up_report(0.04);
+  for (AuditedModel& m : report.models) m.anatomy.batches[8] = m.anatomy.batches.at(1);
+  std::vector<Sample> eight;
+  for (Sample s : report.samples) {
+    if (s.round > 0) continue;
+    s.batch = 8;
+    eight.push_back(s);
+  }
+  report.samples.insert(report.samples.end(), eight.begin(), eight.end());
+  const Json figures = figures_of(report);
+  for (const char* what : {"first_token", "decode_step"}) {
+    const Json& f = (*find(figures["points"], {{"model", "rising"}, {"context", 2048.0}, {"batch", 8}}))[what];
+    ASSERT_FALSE(f["low"].is_null()) << what;
+    EXPECT_EQ(f["n"], 1);
+    EXPECT_GT(f["high"].get<double>() / f["low"].get<double>(), 1.04) << what;
+  }
+}
+
+// Rounds of decoding say nothing of prompts that were measured once.
+TEST(Figures, OneRoundOfPromptsHasNoInterval) {
+  Report report = made_up_report(0.01);
+  std::erase_if(report.samples, [](const Sample& s) { return s.kind == Sample::Kind::kPrefill && s.round > 0; });
+  const Json figures = figures_of(report);
+  for (const Json& p : figures["points"]) {
+    EXPECT_TRUE(p["first_token"]["low"].is_null()) << p.dump();
+    EXPECT_TRUE(p["prefill"]["low"].is_null());
+    EXPECT_FALSE(p["decode"]["low"].is_null());
+  }
+  for (const Json& g : figures["growth"]) EXPECT_EQ(g["exponent"]["low"].is_null(), g["metric"] == "first_token");
+  size_t costs = 0;
+  for (const Json& c : figures["cost"]) {
+    if (c.contains("not")) continue;
+    ++costs;
+    for (const char* key : {"seconds_in", "per_million_in", "per_request", "energy"})
+      EXPECT_TRUE(c[key]["low"].is_null()) << key;
+    EXPECT_FALSE(c["per_million_out"]["low"].is_null());
+  }
+  EXPECT_GT(costs, 0U);
 }
 
 // Twelve layers of 32 experts, 4 of them used: 1 MB each, and 5 MB that every token reads.
