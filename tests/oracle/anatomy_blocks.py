@@ -71,8 +71,9 @@ def mamba1(d, inner, n, rank, taps, bias, conv_bias, norms=None):
 
 
 def selective_scan(inner, n):
-    """Of each state: dt A, its exponential, (dt x) B, two fma. Of a channel: softplus, dt x, and D x added."""
-    return inner * (7 * n + 4 + 1 + 2)
+    """Of each state: dt A, (dt x) B, two fma; decays' exponentials are not counted, as those of scores are not. Of a
+    channel: softplus, dt x, and D x added."""
+    return inner * (6 * n + 4 + 1 + 2)
 
 
 def mamba2(d, heads, dim, groups, n, taps, bias, conv_bias, out_bias=None, normed=True):
@@ -92,8 +93,8 @@ def rg_lru(d, width, heads, taps):
     """Griffin's recurrence (De et al. 2024): two gates of a matrix a head, a gated output."""
     w = width // heads
     gates = [Matrix(w, w, True, copies=heads) for _ in range(2)]
-    # Two sigmoids; log a, its exponential; 1 - a^2 and its root; i u times that; one fma.
-    flops = 4 + 4 + 1 + 1 + 2 + 1 + 2 + 2
+    # Two sigmoids; r times its slope; 1 - exp(2 log a) and its root; i u times that; one fma.
+    flops = 4 + 4 + 1 + 2 + 1 + 2 + 2
     return Block([Matrix(width, d, True), Matrix(width, d, True), Matrix(width, taps, True, role="f32"), *gates,
                   Matrix(d, width, True)],
                  vectors=[width], flops=flops * width + 5 * width, record_bytes=F32 * width * (taps - 1 + 1))

@@ -159,11 +159,14 @@ def bamba_layers(c, _):
 
 
 def falcon_h1_layers(c, _):
-    """Both mixers read one norm and are added to one stream. Multipliers fold into the weights."""
-    d = c["hidden_size"]
+    """Both mixers read one norm and are added to one stream. Of the multipliers those count that are neither part of
+    an addition nor of the scale of scores."""
+    d, width = c["hidden_size"], c["intermediate_size"]
     mixer = usual_mamba2(c, c["mamba_d_ssm"], out_bias=c["projectors_bias"], normed=c["mamba_rms_norm"])
-    mixer.flops += d
-    feed = mlp(d, c["intermediate_size"], bool(c.get("mlp_bias")))
+    feed = mlp(d, width, bool(c.get("mlp_bias")))
+    mixer.flops += d + sum(d for k in ("ssm_in_multiplier", "attention_in_multiplier") if c.get(k, 1) != 1)
+    mixer.flops += mixer.matrices[0].n if any(m != 1 for m in c.get("ssm_multipliers") or []) else 0
+    feed.flops += width if (c.get("mlp_multipliers") or [1])[0] != 1 else 0
     return [(mixer, plain(c), feed)] * c["num_hidden_layers"]
 
 
@@ -201,7 +204,8 @@ def zamba2_shared(c, again):
     dim = 2 * d // heads
     attention = attend(d, heads, c["num_key_value_heads"] or heads, dim, dim // 2 if c.get("use_mem_rope") else 0,
                        width=2 * d)
-    feed = mlp(d, c.get("intermediate_size") or 4 * d, bias)
+    width = c.get("intermediate_size") or 4 * d
+    feed = Block([Matrix(2 * width, d, bias), Matrix(d, width, bias)], flops=5 * width)  # gate and up are one matrix
     attention.vectors += [2 * d, d]
     attention.flops += 4 * 3 * d
     attention.again = feed.again = again

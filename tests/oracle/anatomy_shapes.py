@@ -142,7 +142,7 @@ class Model:
         self.norms = 4 if kind == "Gemma3ForCausalLM" else 1 if single else 2
         self.residuals = 1 if single else 2
         capped = c.get("final_logit_softcapping") or c.get("logits_soft_cap")
-        self.logit_flops = 3 if capped else int(c.get("logits_scaling", 1.0) != 1.0)
+        self.logit_flops = 3 if capped else int(c.get("logits_scaling", c.get("lm_head_multiplier", 1.0)) != 1.0)
         if kind in anatomy_hybrids.LAYERS:
             self.layers = anatomy_hybrids.layers(kind, c)
             return
