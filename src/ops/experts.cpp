@@ -51,7 +51,8 @@ void book(Context& cx, const Routing& r, const ExpertWeights& w, const Touched& 
                    first ? 2 : 0);  // two lists of tasks in all
     first = false;
   }
-  cx.meter->book("activation", {.flops = 5 * r.tokens * r.top_k * w.up.shape[1]}, 0);
+  const int64_t flops = w.gate.empty() ? 4 : 5;
+  cx.meter->book("activation", {.flops = flops * r.tokens * r.top_k * w.up.shape[1]}, 0);
   cx.meter->book("combine", {.flops = 2 * r.tokens * r.top_k * w.down.shape[1]}, 0);
 }
 

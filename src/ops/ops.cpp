@@ -146,6 +146,7 @@ Tensor latent_attention(Context& cx, Tensor q, Tensor c, Tensor k_pe, float scal
 
 Tensor gated(Context& cx, Tensor gate, Tensor up, Activation activation, float limit, float alpha) {
   const bool alone = up.shape.rank == 0;
+  const int64_t flops = (activation == Activation::kIdentity ? 0 : 4) + (alone ? 0 : 1);
   CHECK(alone ? activation != Activation::kSwigluClamped : gate.shape == up.shape, "gated: {} against {}",
         gate.shape.text(), up.shape.text());
   Tensor y = empty(cx, gate.shape);
@@ -157,7 +158,7 @@ Tensor gated(Context& cx, Tensor gate, Tensor up, Activation activation, float l
                 .activation = activation,
                 .limit = limit,
                 .alpha = alpha},
-      {.flops = 5 * gate.size()});
+      {.flops = flops * gate.size()});
   return y;
 }
 

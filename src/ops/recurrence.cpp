@@ -95,9 +95,10 @@ Tensor selective_scan(Context& cx, Tensor x, Tensor dt, Tensor b, Tensor c, cons
                         .d_state = d_state,
                         .b_step = d_state,
                         .c_step = d_state},
-      {.flops = 6 * tokens * channels * d_state,
+      // Of a channel the bias and softplus of its time step, that times x, and D x added.
+      {.flops = tokens * channels * (6 * d_state + 1 + 4 + 1 + 2),
        .weight_bytes = w.a_log.bytes() + w.d.bytes() + w.dt_bias.bytes(),
-       .state_bytes = 2 * n_rows(in) * channels * d_state * 4 + tokens * (2 * channels + d_state) * 4});
+       .state_bytes = n_rows(in) * channels * d_state * 4});
   return y;
 }
 
@@ -109,7 +110,7 @@ std::vector<StatePart> rg_lru_state(int64_t width) {
 
 Tensor rg_lru(Context& cx, Tensor x, Tensor input_gate, Tensor recurrent_gate, const RgLruWeight& w,
               const StepInput& in, size_t part) {
-  const int64_t tokens = x.rows(), width = x.width();
+  const int64_t width = x.width();
   CHECK(input_gate.size() == x.size() && recurrent_gate.size() == x.size() && w.input_bias.size() == width &&
             w.recurrent_bias.size() == width && w.lambda.size() == width,
         "rg_lru: x {}, gates {} and {}", x.shape.text(), input_gate.shape.text(), recurrent_gate.shape.text());
@@ -135,9 +136,11 @@ Tensor rg_lru(Context& cx, Tensor x, Tensor input_gate, Tensor recurrent_gate, c
                 .rows = rows,
                 .n_rows = n_rows(in),
                 .width = width},
-      {.flops = 8 * x.size(),
+      // Two gates of a bias and a sigmoid each; the decay's logarithm, what is left of its square, its root, the input
+      // times its gate and that, one fma.
+      {.flops = (2 * (1 + 4) + 1 + 2 + 1 + 2 + 2) * x.size(),
        .weight_bytes = w.input_bias.bytes() + w.recurrent_bias.bytes() + w.lambda.bytes(),
-       .state_bytes = (2 * n_rows(in) + 2 * tokens) * width * 4});
+       .state_bytes = n_rows(in) * width * 4});
   return y;
 }
 

@@ -7,8 +7,10 @@ operations and bytes by context, bytes of state. Godwit's anatomy (docs/audit.md
 
 What is counted, as docs/audit.md defines it: a multiply-add is two operations; a norm 4 an element, a rotation 6 a
 pair, a gated activation 5 an element, a sigmoid or an activation alone 4, a clamp 2, a residual or a factor 1, a cap 3;
-of a router 1 a score, of experts' outputs 2 an element to weigh and add. Bytes are those of weights and of state (f16) that must be read once;
-quantized matrices have their rows padded to 16 (each expert's and each head's by itself); an embedding is one row.
+of a router 1 a score, of experts' outputs 2 an element to weigh and add.
+
+Bytes are those of weights and of state (f16; records of recurrences f32) that must be read once; quantized matrices
+have their rows padded to 16 (each expert's and each head's by itself); an embedding is one row.
 
 A step of T tokens reads in each layer at least k experts, at most min(E, T k), and, were each token's choice uniform
 and independent, E (1 - (1 - k / E)^T) on average: weight_bytes are {least, expected, most}, expected not rounded.
@@ -17,6 +19,7 @@ import json
 import pathlib
 import sys
 
+from anatomy_configs import SHAPES
 from anatomy_shapes import DEFAULTS, Model
 
 HERE = pathlib.Path(__file__).parent
@@ -44,6 +47,7 @@ class Counter:
     def __init__(self, config, otherwise):
         self.model, self.types = Model(config), stored(config, otherwise)
         self.blocks = [block for layer in self.model.layers for block in layer]
+        self.own = [block for block in self.blocks if not block.again]  # each parameter once
 
     def matrix_bytes(self, n, k, role):
         kind = self.types[role]
@@ -56,16 +60,16 @@ class Counter:
         """Of one of its copies."""
         return self.matrix_bytes(m.n, m.k, m.role) + (4 * m.n if m.biased else 0)
 
-    def vectors(self):
-        """Elements of gains, sinks and correction biases of all layers."""
-        return sum(sum(b.vectors) for b in self.blocks) + len(self.model.layers) * self.model.norms * self.model.d
+    def vectors(self, blocks):
+        """Elements of gains, sinks, decays and correction biases of these blocks and of all layers' norms."""
+        return sum(sum(b.vectors) for b in blocks) + len(self.model.layers) * self.model.norms * self.model.d
 
     def parameters(self):
         m = self.model
         table = m.vocab * m.d
-        total = table * (1 if m.tied else 2) + m.d + self.vectors()
+        total = table * (1 if m.tied else 2) + m.d + self.vectors(self.own)
         active = total
-        for block in self.blocks:
+        for block in self.own:
             for x in block.matrices:
                 one = x.n * x.k + (x.n if x.biased else 0)
                 total += x.copies * one
@@ -76,8 +80,9 @@ class Counter:
         return self.matrix_bytes(self.model.vocab, self.model.d, "table")
 
     def weights_bytes(self):
-        layers = sum(x.copies * self.bytes_of(x) for b in self.blocks for x in b.matrices)
-        return layers + 4 * self.vectors() + self.table_bytes() * (1 if self.model.tied else 2) + 4 * self.model.d
+        layers = sum(x.copies * self.bytes_of(x) for b in self.own for x in b.matrices)
+        tables = self.table_bytes() * (1 if self.model.tied else 2)
+        return layers + tables + 4 * self.vectors(self.own) + 4 * self.model.d
 
     @staticmethod
     def seen(position, window):
@@ -98,10 +103,10 @@ class Counter:
         return 4 * m.d + (2 * m.d + m.logit_flops) * m.vocab
 
     def weights_read(self, tokens, with_head):
-        """Of a step of so many tokens, of whatever sequences."""
+        """Of a step of so many tokens, of whatever sequences; blocks that layers share are read in each."""
         m = self.model
         row = self.matrix_bytes(16, m.d, "table") // 16
-        fixed = tokens * row + 4 * self.vectors() + (4 * m.d + self.table_bytes() if with_head else 0)
+        fixed = tokens * row + 4 * self.vectors(self.blocks) + (4 * m.d + self.table_bytes() if with_head else 0)
         least = expected = most = fixed
         for block in self.blocks:
             for x in block.matrices:
@@ -138,33 +143,6 @@ class Counter:
         }
 
 
-SHAPES = {  # with random weights
-    "llama": dict(architectures=["LlamaForCausalLM"], vocab_size=32000, hidden_size=640, intermediate_size=1728,
-                  num_hidden_layers=16, num_attention_heads=10, num_key_value_heads=5, max_position_embeddings=4096),
-    "qwen3": dict(architectures=["Qwen3ForCausalLM"], vocab_size=50001, hidden_size=1024, intermediate_size=3072,
-                  num_hidden_layers=24, num_attention_heads=16, num_key_value_heads=8, head_dim=128,
-                  max_position_embeddings=8192, tie_word_embeddings=True),
-    "gemma3": dict(architectures=["Gemma3ForCausalLM"], vocab_size=65536, hidden_size=1152, intermediate_size=6912,
-                   num_hidden_layers=26, num_attention_heads=4, num_key_value_heads=1, head_dim=256,
-                   max_position_embeddings=16384, sliding_window=512, final_logit_softcapping=30.0),
-    "qwen3moe": dict(architectures=["Qwen3MoeForCausalLM"], vocab_size=49152, hidden_size=1024, intermediate_size=3072,
-                     moe_intermediate_size=512, num_hidden_layers=24, num_attention_heads=16, num_key_value_heads=8,
-                     head_dim=64, num_experts=32, num_experts_per_tok=8, tie_word_embeddings=True,
-                     max_position_embeddings=4096),
-    "deepseek3": dict(architectures=["DeepseekV3ForCausalLM"], vocab_size=32000, hidden_size=768,
-                      intermediate_size=2048, moe_intermediate_size=264, num_hidden_layers=8, num_attention_heads=12,
-                      num_key_value_heads=12,
-                      q_lora_rank=384, kv_lora_rank=128, qk_nope_head_dim=48, qk_rope_head_dim=32, v_head_dim=72,
-                      n_routed_experts=64, num_experts_per_tok=6, n_shared_experts=2, n_group=8, topk_group=4,
-                      first_k_dense_replace=1, max_position_embeddings=4096),
-    "mamba2": dict(architectures=["Mamba2ForCausalLM"], vocab_size=32000, hidden_size=640, num_heads=20, head_dim=64,
-                   state_size=128, num_hidden_layers=16, n_groups=4, tie_word_embeddings=True),
-    "gptoss": dict(architectures=["GptOssForCausalLM"], vocab_size=40000, hidden_size=736, intermediate_size=736,
-                   num_hidden_layers=12, num_attention_heads=12, num_key_value_heads=2, head_dim=64, sliding_window=128,
-                   num_local_experts=16, num_experts_per_tok=4, max_position_embeddings=4096),
-}
-
-
 def main():
     if len(sys.argv) > 1:
         config = json.load(open(sys.argv[1]))
@@ -178,8 +156,7 @@ def main():
     for folder in sorted((HERE / "tiny").iterdir()):
         config = json.load(open(folder / "config.json"))
         if config["architectures"][0] not in DEFAULTS:
-            print(f"{folder.name}: not counted: no shape of {config['architectures'][0]} in anatomy_shapes.py")
-            continue
+            sys.exit(f"{folder.name}: neither anatomy_shapes.py nor anatomy_hybrids.py has its class")
         counts = Counter(config, "f32").counts([0, 1, 6, 7, 8, 9, 30, 31, 60, 100], 512)
         golden.append({"folder": folder.name, **counts})
     for config in SHAPES.values():

@@ -1,8 +1,9 @@
 """What a model is made of, read from config.json as anatomy.py needs it: matrices, vectors, and what else a token
 costs. The defaults are those of the transformers classes."""
-from dataclasses import dataclass, field
+import anatomy_hybrids
+from anatomy_blocks import Block, Matrix, add_shared, attend, mixture, mlp
 
-DEFAULTS = {
+DEFAULTS = anatomy_hybrids.DEFAULTS | {
     "LlamaForCausalLM": dict(num_key_value_heads=None),
     "MistralForCausalLM": dict(num_key_value_heads=8, sliding_window=4096),
     "MinistralForCausalLM": dict(num_key_value_heads=8, sliding_window=4096),
@@ -30,52 +31,12 @@ DEFAULTS = {
     "Glm4MoeForCausalLM": dict(num_key_value_heads=8, n_routed_experts=128, num_experts_per_tok=8, n_shared_experts=1,
                                moe_intermediate_size=1408, first_k_dense_replace=1, partial_rotary_factor=0.5),
     "GraniteMoeForCausalLM": dict(num_key_value_heads=None, num_local_experts=8, num_experts_per_tok=2),
-    "Mamba2ForCausalLM": dict(num_heads=128, head_dim=64, state_size=128, expand=2, conv_kernel=4, n_groups=8,
-                              use_conv_bias=True, max_position_embeddings=1 << 20),
     "MiniMaxM2ForCausalLM": dict(num_key_value_heads=8, head_dim=128, num_local_experts=256, num_experts_per_tok=8),
 }
-SINGLE = ("Mamba2ForCausalLM",)  # a mixer is all of a layer
 LATENT = ("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "Mistral4ForCausalLM")
 PER_HEAD_NORM = ("Qwen3ForCausalLM", "Gemma3ForCausalLM", "Qwen3MoeForCausalLM")
 WHOLE_NORM = ("OlmoeForCausalLM", "MiniMaxM2ForCausalLM")
-NULLABLE = ("q_lora_rank",)  # null is a value of its own, not the default
-
-
-@dataclass
-class Matrix:
-    """`copies` alike in one parameter, of which a token uses `used` (all, when None)."""
-    n: int
-    k: int
-    biased: bool = False
-    role: str = "linear"  # f32: never quantized; expert: only those that were chosen are read
-    copies: int = 1
-    used: int | None = None
-
-
-@dataclass
-class Block:
-    matrices: list
-    vectors: list = field(default_factory=list)  # lengths; kept in f32
-    flops: int = 0            # of a token, besides products
-    flops_per_key: int = 0    # attention
-    state_values: int = 0     # kept of a token
-    window: int | None = None
-    record_bytes: int = 0     # read in a step of a sequence, however many tokens it has
-
-
-CHUNK = 32  # tokens from one edge of a matrix state to the next
-
-
-def mamba2(c):
-    d, heads, groups, n, taps = c["hidden_size"], c["num_heads"], c["n_groups"], c["state_size"], c["conv_kernel"]
-    inner, shared = heads * c["head_dim"], groups * n
-    channels, bias, conv_bias = inner + 2 * shared, bool(c.get("use_bias")), c["use_conv_bias"]
-    # On average half a chunk is between a token and the last edge.
-    conv = channels * 4 + inner * (4 * n + CHUNK + 2) + shared * CHUNK
-    return Block([Matrix(inner + channels + heads, d, bias), Matrix(channels, taps, conv_bias, role="f32"),
-                  Matrix(d, inner, bias)],
-                 vectors=[heads, heads, heads, inner], flops=conv + 5 * inner + 4 * inner,
-                 record_bytes=4 * ((taps - 1) * channels + inner * n + CHUNK // 2 * (inner + shared + heads)))
+NULLABLE = ("q_lora_rank", *anatomy_hybrids.NULLABLE)  # null is a value of its own, not the default
 
 
 def value(c, *names):
@@ -115,10 +76,7 @@ def attention(c, kind, window):
     out_bias = bias and kind not in ("Qwen2MoeForCausalLM", "Glm4MoeForCausalLM")
     partial = rope_of(c).get("partial_rotary_factor") or c.get("partial_rotary_factor") or 1.0
     pairs = (c["rotary_dim"] if c.get("rotary_dim") else int(dim * partial)) // 2
-    block = Block([Matrix(heads * dim, d, bias), Matrix(kv * dim, d, bias), Matrix(kv * dim, d, bias),
-                   Matrix(d, heads * dim, out_bias)],
-                  flops=6 * (heads + kv) * pairs, flops_per_key=4 * heads * dim, state_values=2 * kv * dim,
-                  window=window)
+    block = attend(d, heads, kv, dim, pairs, bias, out_bias, window)
     per_head = kind in PER_HEAD_NORM or (kind == "Glm4MoeForCausalLM" and c.get("use_qk_norm"))
     if per_head or kind in WHOLE_NORM:
         block.vectors += [dim, dim] if per_head else [heads * dim, kv * dim]
@@ -147,24 +105,16 @@ def latent_attention(c, kind):
     return block
 
 
-def mlp(d, width, biased=False):
-    return Block([Matrix(width, d, biased), Matrix(width, d, biased), Matrix(d, width, biased)], flops=5 * width)
-
-
 def experts(c, kind):
     d, k = c["hidden_size"], c["num_experts_per_tok"]
     n = value(c, "num_local_experts", "num_experts", "n_routed_experts")
     width, oss = value(c, "moe_intermediate_size", "intermediate_size"), kind == "GptOssForCausalLM"
-    block = Block([Matrix(n, d, oss, role="f32")], flops=n + k * (5 * width + 2 * d))  # scores; activation and sum
-    for rows, columns in ((width, d), (width, d), (d, width)):
-        block.matrices.append(Matrix(rows, columns, oss, role="expert", copies=n, used=k))
+    block = mixture(d, n, k, width, oss)
     if kind in ("DeepseekV3ForCausalLM", "Glm4MoeForCausalLM", "MiniMaxM2ForCausalLM"):
         block.vectors.append(n)  # correction biases
     shared = c.get("shared_expert_intermediate_size") or width * (c.get("n_shared_experts") or 0)
     if shared:
-        one = mlp(d, shared)
-        block.matrices += one.matrices
-        block.flops += one.flops + d  # added to the others' sum
+        add_shared(block, mlp(d, shared), d)
     if kind == "Qwen2MoeForCausalLM":
         block.matrices.append(Matrix(1, d, role="f32"))
         block.flops += 4 + d  # a sigmoid; times the shared output
@@ -180,20 +130,23 @@ def is_sparse(c, kind, i):
 
 
 class Model:
-    """layers: (attention, feed-forward) blocks, or one block; norms and residuals: of a layer, each of d."""
+    """layers: of blocks (attention or a recurrence, feed-forward), or one block; norms and residuals: of a layer, each
+    of d."""
 
     def __init__(self, config):
         kind = config["architectures"][0]
         c = {**DEFAULTS[kind], **{k: v for k, v in config.items() if v is not None or k in NULLABLE}}
         self.d, self.vocab, self.context = c["hidden_size"], c["vocab_size"], c["max_position_embeddings"]
-        self.tied = c.get("tie_word_embeddings", False)
-        self.norms = 4 if kind == "Gemma3ForCausalLM" else 1 if kind in SINGLE else 2
-        self.residuals = 1 if kind in SINGLE else 2
-        self.logit_flops = 3 if c.get("final_logit_softcapping") else int(c.get("logits_scaling", 1.0) != 1.0)
-        self.layers = []
-        if kind == "Mamba2ForCausalLM":
-            self.layers = [(mamba2(c),)] * c["num_hidden_layers"]
+        self.tied = c.get("tie_embedding", c.get("tie_word_embeddings", False))
+        single = kind in anatomy_hybrids.SINGLE
+        self.norms = 4 if kind == "Gemma3ForCausalLM" else 1 if single else 2
+        self.residuals = 1 if single else 2
+        capped = c.get("final_logit_softcapping") or c.get("logits_soft_cap")
+        self.logit_flops = 3 if capped else int(c.get("logits_scaling", c.get("lm_head_multiplier", 1.0)) != 1.0)
+        if kind in anatomy_hybrids.LAYERS:
+            self.layers = anatomy_hybrids.layers(kind, c)
             return
+        self.layers = []
         for i, window in enumerate(windows(c, kind)):
             mixer = latent_attention(c, kind) if kind in LATENT else attention(c, kind, window)
             dense = mlp(self.d, c["intermediate_size"], bool(c.get("mlp_bias")) and kind not in LATENT)
