@@ -5,8 +5,8 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 
+#include "audit/rounds.h"
 #include "audit/saving.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -20,157 +20,6 @@ constexpr uint64_t kDraws = 400;
 constexpr double kNarrow = 0.2;           // an interval of at most this share of its value settles a figure
 constexpr double kConfidentDraws = 0.95;  // of the draws must agree on what kind of answer there is
 constexpr int kGrid = 400;                // places of a predicted curve
-
-// ---------------------------------------------------------------- what was measured
-
-struct Key {
-  size_t model;
-  int64_t batch;
-  auto operator<=>(const Key&) const = default;
-};
-
-// Of a context: a value for each round, and their median.
-struct Values {
-  std::map<int64_t, double> by_round = {};
-  double middle = 0;
-
-  size_t size() const { return by_round.size(); }
-};
-
-double median_of(const std::map<int64_t, double>& by_round) {
-  std::vector<double> values;
-  for (const auto& [round, value] : by_round) values.push_back(value);
-  return median(std::move(values));
-}
-
-struct Rounds {
-  struct Piece {
-    int64_t to = 0;
-    Values seconds;
-  };
-  std::map<int64_t, Piece> prefill;          // by where the step begins
-  std::map<int64_t, Values> decode, layers;  // by context
-  // Each value over the median of its context, of all contexts that have several: how rounds differ. Of prompts, whole
-  // ones: what slows a round slows many of its steps.
-  std::vector<double> prefill_noise, decode_noise, layers_noise;
-  double joules = 0, metered_s = 0;
-
-  /// Rounds that absorbed all of a prompt of so many tokens.
-  size_t n_prefill(double tokens) const {
-    size_t n = SIZE_MAX;
-    for (const auto& [from, piece] : prefill)
-      if (static_cast<double>(from) < tokens) n = std::min(n, piece.seconds.size());
-    return n == SIZE_MAX ? 0 : n;
-  }
-  /// Fewest rounds of the contexts at which decoding was measured, from the last up to `from` to the first from `to`
-  /// on.
-  size_t n_decode(double from, double to) const {
-    auto at = decode.upper_bound(static_cast<int64_t>(from));
-    if (at != decode.begin()) --at;
-    size_t n = SIZE_MAX;
-    for (; at != decode.end(); ++at) {
-      n = std::min(n, at->second.size());
-      if (static_cast<double>(at->first) >= to) break;
-    }
-    return n == SIZE_MAX ? 0 : n;
-  }
-};
-
-void add_noise(const std::map<int64_t, double>& by_round, std::vector<double>& noise) {
-  if (by_round.size() < 2) return;
-  const double middle = median_of(by_round);
-  // Few rounds lie closer to their own middle than to that of all there could be (Bessel's correction).
-  const auto n = static_cast<double>(by_round.size());
-  const double wider = std::sqrt(n / (n - 1));
-  for (const auto& [round, value] : by_round) noise.push_back(1 + (value / middle - 1) * wider);
-}
-
-// Of prompts that end where decoding was measured, or at the last step: rounds that absorbed all of one.
-void add_prompt_noise(Rounds& rounds) {
-  std::map<int64_t, double> sums;  // by round, of the rounds that have every step so far
-  for (auto at = rounds.prefill.begin(); at != rounds.prefill.end(); ++at) {
-    std::map<int64_t, double> longer;
-    for (const auto& [round, seconds] : at->second.seconds.by_round) {
-      const bool first = at == rounds.prefill.begin();
-      if (first || sums.contains(round)) longer[round] = seconds + (first ? 0 : sums[round]);
-    }
-    sums = std::move(longer);
-    if (rounds.decode.contains(at->second.to) || std::next(at) == rounds.prefill.end())
-      add_noise(sums, rounds.prefill_noise);
-  }
-}
-
-Rounds rounds_of(const Report& report, Key key) {
-  Rounds rounds;
-  for (const Sample& s : report.samples) {
-    if (s.model != key.model || s.batch != key.batch) continue;
-    double sum = 0;
-    for (double t : s.seconds) sum += t;
-    if (s.kind == Sample::Kind::kPrefill) {
-      rounds.prefill[s.from].to = s.to;
-      rounds.prefill[s.from].seconds.by_round[s.round] = sum;
-    } else {
-      (s.kind == Sample::Kind::kDecode ? rounds.decode : rounds.layers)[s.from].by_round[s.round] = median(s.seconds);
-    }
-    if (s.joules > 0) {
-      rounds.joules += s.joules;
-      rounds.metered_s += sum;
-    }
-  }
-  add_prompt_noise(rounds);
-  for (const auto& [context, values] : rounds.decode) add_noise(values.by_round, rounds.decode_noise);
-  for (const auto& [context, values] : rounds.layers) add_noise(values.by_round, rounds.layers_noise);
-  // Once, not for every draw.
-  for (auto& [from, piece] : rounds.prefill) piece.seconds.middle = median_of(piece.seconds.by_round);
-  for (auto* kind : {&rounds.decode, &rounds.layers})
-    for (auto& [context, values] : *kind) values.middle = median_of(values.by_round);
-  return rounds;
-}
-
-// By how much the median of n rounds might as well be off, for things of one kind at one place.
-double drawn(size_t n, const std::vector<double>& noise, Key key, int64_t place, uint64_t kind, uint64_t draw) {
-  if (draw == 0 || noise.empty()) return 1;
-  const uint64_t seed =
-      (static_cast<uint64_t>(place) * 8 + kind) * 65536 + key.model * 256 + static_cast<uint64_t>(key.batch);
-  return resampled_median(noise, n, seed, draw);
-}
-
-Costs costs_of(const Rounds& rounds, Key key, uint64_t draw) {
-  Costs costs;
-  double at = 0, sum = 0;
-  size_t n = SIZE_MAX;
-  for (const auto& [from, piece] : rounds.prefill) {
-    if (static_cast<double>(from) != at) break;  // a gap: what comes after has no beginning
-    if (from == 0) {
-      costs.prefill.x.push_back(0);
-      costs.prefill.y.push_back(0);
-    }
-    at = static_cast<double>(piece.to);
-    n = std::min(n, piece.seconds.size());
-    sum += piece.seconds.middle;
-    // Prompts of like length are off alike.
-    const int64_t octave = std::ilogb(at);
-    costs.prefill.x.push_back(at);
-    costs.prefill.y.push_back(sum * drawn(n, rounds.prefill_noise, key, octave, 0, draw));
-  }
-  std::vector<double> heads;
-  for (const auto& [context, values] : rounds.decode) {
-    costs.decode.x.push_back(static_cast<double>(context));
-    costs.decode.y.push_back(values.middle * drawn(values.size(), rounds.decode_noise, key, context, 1, draw));
-    const auto layers = rounds.layers.find(context);
-    if (layers == rounds.layers.end()) continue;
-    const double without =
-        layers->second.middle * drawn(layers->second.size(), rounds.layers_noise, key, context, 2, draw);
-    heads.push_back(std::max(0.0, costs.decode.y.back() - without));
-  }
-  if (heads.empty()) return costs;  // without a step that decodes, nothing is known of logits
-  const double head = median(heads);
-  for (size_t i = 1; i < costs.prefill.x.size(); ++i) {
-    costs.first_token.x.push_back(costs.prefill.x[i]);
-    costs.first_token.y.push_back(costs.prefill.y[i] + head);
-  }
-  return costs;
-}
 
 // ---------------------------------------------------------------- figures
 
@@ -225,14 +74,9 @@ double op_seconds(const std::string& op, double flops, double bytes, int64_t cal
 
 class Figures {
  public:
-  explicit Figures(const Report& report) : report_(report) {
-    std::set<Key> keys;
-    for (const Sample& s : report.samples) keys.insert({s.model, s.batch});
-    for (const Key& key : keys) rounds_[key] = rounds_of(report, key);
-    for (const Key& key : keys) {
-      borrow_noise(key);
-      for (uint64_t draw = 0; draw <= kDraws; ++draw) costs_[key].push_back(costs_of(rounds_[key], key, draw));
-    }
+  explicit Figures(const Report& report) : report_(report), rounds_(all_rounds(report)) {
+    for (const auto& [key, rounds] : rounds_)
+      for (uint64_t draw = 0; draw <= kDraws; ++draw) costs_[key].push_back(costs_of(rounds, key, draw));
   }
 
   Json all() const {
@@ -257,22 +101,14 @@ class Figures {
  private:
   using Value = std::function<double(const Costs&)>;
 
-  // Where there was one round of so many sequences: rounds of other numbers of sequences tell how rounds differ.
-  void borrow_noise(const Key& key) {
-    for (auto noise : {&Rounds::prefill_noise, &Rounds::decode_noise, &Rounds::layers_noise}) {
-      std::vector<double>& mine = rounds_[key].*noise;
-      for (const auto& [other, rounds] : rounds_)
-        if (mine.empty() && other.model == key.model) mine = rounds.*noise;
-    }
-  }
-
   const Anatomy& anatomy_of(size_t model) const { return report_.models[model].anatomy; }
   const std::string& name(size_t model) const { return report_.models[model].name; }
 
   /// A figure of the measured curves: of the medians, with the interval that 95 % of the draws lie in; none where all
   /// is of one round. n: the fewest rounds of what it was made of. of_prompts: prompts are in it, so that rounds of
   /// decoding alone do not tell how it varies.
-  Json figure(Key key, const Value& value, const char* unit, size_t n, const char* method, bool of_prompts) const {
+  Json figure(SampleKey key, const Value& value, const char* unit, size_t n, const char* method,
+              bool of_prompts) const {
     const std::vector<Costs>& draws = costs_.at(key);
     Json result{{"value", value(draws[0])}, {"low", nullptr}, {"high", nullptr}, {"n", n}, {"unit", unit},
                 {"method", method}};
@@ -367,7 +203,7 @@ class Figures {
             {"method", "measured"}};
   }
 
-  Json decode_share(Key key, double context, double seconds) const {
+  Json decode_share(SampleKey key, double context, double seconds) const {
     const Anatomy& a = anatomy_of(key.model);
     const StepCost& step = a.batches.at(key.batch).decode;
     double flops_s = 0;
@@ -377,7 +213,7 @@ class Figures {
   }
 
   // Of the last chunk before `context`.
-  Json prefill_share(Key key, double context) const {
+  Json prefill_share(SampleKey key, double context) const {
     const Anatomy& a = anatomy_of(key.model);
     const StepCost& chunk = a.batches.at(key.batch).chunk;
     const Curve& prefill = costs_.at(key)[0].prefill;
@@ -422,7 +258,7 @@ class Figures {
   }
 
   // Why a workload has no cost here, or empty.
-  std::string no_cost(Key key, const Workload& w) const {
+  std::string no_cost(SampleKey key, const Workload& w) const {
     const int64_t most = anatomy_of(key.model).context_length;
     if (w.in + w.out > most) return fmt::format("does not fit: needs {} tokens, the context is {}", w.in + w.out, most);
     const Costs& c = costs_.at(key)[0];
@@ -440,7 +276,7 @@ class Figures {
   Json cost() const {
     Json list = Json::array();
     for (const auto& entry : costs_) {
-      const Key key = entry.first;  // a name that closures may use
+      const SampleKey key = entry.first;  // a name that closures may use
       const Rounds& rounds = rounds_.at(key);
       const bool metered = rounds.metered_s > 0;
       const double watts = metered ? rounds.joules / rounds.metered_s : report_.profile.watts_busy;
@@ -538,7 +374,7 @@ class Figures {
   Json cost_by_batch(double context) const {
     Json list = Json::array();
     for (const auto& entry : costs_) {
-      const Key key = entry.first;
+      const SampleKey key = entry.first;
       if (!entry.second[0].decode.covers(context)) continue;
       list.push_back({{"model", name(key.model)},
                       {"batch", key.batch},
@@ -671,7 +507,7 @@ class Figures {
   Json growth() const {
     Json list = Json::array();
     for (const auto& entry : costs_) {
-      const Key key = entry.first;
+      const SampleKey key = entry.first;
       const std::vector<Costs>& draws = entry.second;
       const auto row = [&](const char* metric, const std::function<Curve(const Costs&)>& curve) {
         Json result{{"model", name(key.model)}, {"batch", key.batch}, {"metric", metric}};
@@ -720,8 +556,8 @@ class Figures {
   }
 
   const Report& report_;
-  std::map<Key, Rounds> rounds_;
-  std::map<Key, std::vector<Costs>> costs_;  // draw 0: of all rounds
+  std::map<SampleKey, Rounds> rounds_;
+  std::map<SampleKey, std::vector<Costs>> costs_;  // draw 0: of all rounds
 };
 
 }  // namespace

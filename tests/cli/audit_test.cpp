@@ -34,8 +34,8 @@ TEST_F(AuditCommand, TwoModelsSideBySide) {
   EXPECT_EQ(report_json["complete"], true);
   EXPECT_EQ(report_json["models"].size(), 2U);
   EXPECT_EQ(report_json["models"][0]["anatomy"]["architecture"], "llama");
-  // The default sweep ends at the context less what is decoded there: 128 - 20.
-  EXPECT_EQ(report_json["figures"]["points"].back()["context"], 108);
+  // The default sweep ends at the context less what is decoded there: 128 - 40.
+  EXPECT_EQ(report_json["figures"]["points"].back()["context"], 88);
   const Result v = run("audit --verify " + report());
   EXPECT_EQ(v.code, 0) << v.err;
   // Its JSON can be had on stdout as well.
@@ -201,7 +201,7 @@ TEST_F(AuditCommand, AnInterruptKeepsWhatWasMeasured) {
       "intermediate_size":256,"num_hidden_layers":4,"num_attention_heads":4,"max_position_embeddings":8192})";
   const std::string audit = std::string(GODWIT_BINARY) + " audit " + config + " --random 1 --budget 60s -q";
   size_t with_samples = 0;
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 10 || (with_samples < 3 && i < 40); ++i) {  // a loaded machine gets longer
     fs::remove(report());
     const int wait_ms = 30 + 200 * i;
     const Result r = execute(
