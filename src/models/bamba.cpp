@@ -9,7 +9,7 @@ namespace godwit::bamba {
 
 bool rotates_by_half(const Config& c) {
   const int64_t head_dim = c.integer("attention.key_length");
-  return 2 * c.integer("rope.dimension_count", head_dim) == head_dim;
+  return head_dim % 2 == 0 && c.integer("rope.dimension_count", head_dim) == head_dim / 2;
 }
 
 void from_hf(const HfConfig& file, Config& c) {

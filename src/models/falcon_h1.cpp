@@ -11,7 +11,7 @@ namespace godwit::falcon_h1 {
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
-  rope_from_hf(hf, c);
+  whole_rope_from_hf(hf, c);
   falcon_scales_from_hf(hf, c);
   state_space_from_hf(hf, {}, hf.has("mamba_d_ssm") ? hf.integer("mamba_d_ssm") : expanded_width(hf, "mamba_expand"),
                       c);

@@ -12,7 +12,7 @@ bool has_experts(const Config& c) { return c.integer("expert_count", 0) != 0; }
 
 void from_hf(const HfConfig& hf, Config& c) {
   usual_from_hf(hf, c);
-  rope_from_hf(hf, c);
+  whole_rope_from_hf(hf, c);
   granite_scales_from_hf(hf, c);
   if (hf.integer("num_local_experts") != 0) {
     experts_from_hf(hf, c);

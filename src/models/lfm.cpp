@@ -22,7 +22,7 @@ void lfm_from_hf(const HfConfig& file, Config& c) {
   if (hf.has("tie_embedding")) hf.json["tie_word_embeddings"] = hf.json["tie_embedding"];
   usual_from_hf(hf, c);
   c.set("attention.bias", false);  // whatever attention_bias says
-  rope_from_hf(hf, c);
+  whole_rope_from_hf(hf, c);
   c.set("shortconv.l_cache", hf.integer("conv_L_cache"));
   c.set("shortconv.bias", hf.boolean("conv_bias", false));
   set_attention_layers(lfm_layers(hf, c), c);

@@ -8,13 +8,14 @@ namespace godwit::mamba {
 
 void from_hf(const HfConfig& hf, Config& c) {
   mixer_stack_from_hf(hf, /*tied=*/true, c);
-  c.set("ssm.inner_size", expanded_width(hf, "expand"));
+  // Falcon-Mamba's files have an expand that is not in use.
+  c.set("ssm.inner_size", hf.has("intermediate_size") ? hf.integer("intermediate_size") : expanded_width(hf, "expand"));
   c.set("ssm.time_step_rank", time_step_rank(hf, "time_step_rank", hf.integer("hidden_size")));
   c.set("ssm.state_size", hf.integer("state_size"));
   c.set("ssm.conv_kernel", hf.integer("conv_kernel"));
   c.set("ssm.bias", hf.boolean("use_bias", false));
   c.set("ssm.conv_bias", hf.boolean("use_conv_bias", true));
-  const bool norms = hf.has("mixer_rms_eps");
+  const bool norms = hf.boolean("norms_dt_b_c", false);  // by the class: its defaults
   c.set("ssm.dt_b_c_rms", norms);
   if (norms) c.set("ssm.dt_b_c_rms_epsilon", hf.real("mixer_rms_eps"));
 }
@@ -47,7 +48,7 @@ constexpr const char* kDefaults = R"({"vocab_size":50280,"hidden_size":768,"stat
     "layer_norm_epsilon":1e-5,"expand":2,"conv_kernel":4,"time_step_rank":"auto"})";
 constexpr const char* kFalconDefaults = R"({"vocab_size":50280,"hidden_size":768,"state_size":16,
     "num_hidden_layers":32,"layer_norm_epsilon":1e-5,"expand":2,"conv_kernel":4,"time_step_rank":"auto",
-    "mixer_rms_eps":1e-6})";
+    "mixer_rms_eps":1e-6,"norms_dt_b_c":true})";
 
 const Architecture mamba{
     .name = "mamba",

@@ -60,6 +60,7 @@ void nemotron_from_hf(const HfConfig& file, Config& c) {
   usual_from_hf(hf, c);
   const int64_t d_ff = c.integer_in("feed_forward_length", 1, kMostChannels);
   c.set("attention.bias", false);  // whatever attention_bias says
+  c.set("tie_embeddings", false);  // the class has a head of its own, whatever tie_word_embeddings says
   state_space_from_hf(hf, kNemotronKeys, 0, c);
   if (hf.real("time_step_min") != 0.0) c.set("ssm.time_step_min", hf.real("time_step_min"));
   if (has_layer(kinds, NemotronLayer::kExperts)) experts_of(hf, c);
@@ -81,6 +82,7 @@ void nemotron_to_hf(const Config& c, Json& hf) {
   if (!has_layer(kinds, NemotronLayer::kExperts)) return;
   groups_to_hf(c, hf);
   hf.erase("first_k_dense_replace");
+  if (hf["n_shared_experts"].is_null()) hf["n_shared_experts"] = 0;  // this class takes no null
   hf["n_routed_experts"] = c.integer("expert_count");
   hf["num_experts_per_tok"] = c.integer("expert_used_count");
   hf["norm_topk_prob"] = c.boolean("expert_weights_norm", true);

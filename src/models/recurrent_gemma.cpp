@@ -38,7 +38,8 @@ void from_hf(const HfConfig& hf, Config& c) {
     invalid("{}: key hidden_activation: expected gelu_pytorch_tanh, got {}", hf.source, quoted(act));
   c.set("feed_forward_length", hf.integer("intermediate_size") / 2);
   c.set("final_logit_softcapping", hf.real("logits_soft_cap"));
-  c.set("attention.sliding_window", hf.integer("attention_window_size"));
+  // Two names of one value, of which transformers lets the second win.
+  c.set("attention.sliding_window", hf.integer(hf.has("sliding_window") ? "sliding_window" : "attention_window_size"));
   c.set("rglru.width", hf.integer(hf.has("lru_width") ? "lru_width" : "hidden_size"));
   c.set("rglru.conv_kernel", hf.integer("conv1d_width"));
   c.set("rglru.layers", recurrent_layers(hf, c.integer_in("block_count", 1, 1024)));
@@ -59,6 +60,9 @@ void to_hf(const Config& c, Json& hf) {
   for (const int64_t recurs : c.per_layer("rglru.layers", c.integer_in("block_count", 1, 1024)))
     hf["block_types"].push_back(recurs != 0 ? "recurrent" : "attention");
   hf["rope_parameters"] = rope_to_hf(c);
+  const auto head_dim = static_cast<double>(c.integer("attention.key_length"));  // absent means a half
+  hf["rope_parameters"]["partial_rotary_factor"] =
+      static_cast<double>(c.integer("rope.dimension_count", c.integer("attention.key_length"))) / head_dim;
 }
 
 Model build(const Config& c, Weights& w) {

@@ -87,20 +87,23 @@ void yarn_from(const Json& rope, const std::string& source, int64_t original, Co
   }
 }
 
+// Without its fraction; -1, which nothing here may be, where no integer is as large.
+int64_t whole(double x) { return std::fabs(x) < 9e18 ? static_cast<int64_t>(x) : -1; }
+
 }  // namespace
 
 void rope_from_dictionary(const Json& rope, double theta, const std::string& source, Config& c) {
   const double base = number(rope, "rope_theta", source, theta);
   const double partial = number(rope, "partial_rotary_factor", source, 1.0);
   c.set("rope.freq_base", base);
-  c.set("rope.dimension_count", static_cast<int64_t>(static_cast<double>(c.integer("attention.key_length")) * partial));
+  c.set("rope.dimension_count", whole(static_cast<double>(c.integer("attention.key_length")) * partial));
   const char* type_key = present(rope, "rope_type") ? "rope_type" : "type";
   if (present(rope, type_key) && !rope[type_key].is_string())
     invalid("{}: rope parameters: {}: expected a string, got {}", source, type_key, rope[type_key].type_name());
   const std::string type = present(rope, type_key) ? rope[type_key].get<std::string>() : "default";
   if (type == "default") return;
-  const auto original = static_cast<int64_t>(
-      number(rope, "original_max_position_embeddings", source, static_cast<double>(c.integer("context_length"))));
+  const int64_t original =
+      whole(number(rope, "original_max_position_embeddings", source, static_cast<double>(c.integer("context_length"))));
   if (original < 1) invalid("{}: rope parameters: original_max_position_embeddings: {}", source, original);
   if (type == "linear") {
     c.set("rope.scaling.type", type);

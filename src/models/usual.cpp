@@ -76,6 +76,11 @@ void usual_to_hf(const Config& c, Json& hf) {
   hf["attention_bias"] = c.boolean("attention.bias", false);
 }
 
+void whole_rope_from_hf(const HfConfig& hf, Config& c) {
+  rope_from_hf(hf, c);
+  c.set("rope.dimension_count", c.integer("attention.key_length"));
+}
+
 std::vector<int64_t> windows(const Config& c, int64_t n_layers, int64_t default_pattern) {
   std::vector<int64_t> result(static_cast<size_t>(n_layers), 0);
   const int64_t window = c.integer("attention.sliding_window", 0);

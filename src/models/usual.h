@@ -23,6 +23,8 @@ void expect_silu(const HfConfig& hf, const char* key);
 
 /// Rotary base and scaling: rope_parameters (version 5) or rope_theta and rope_scaling (version 4) to rope.* keys.
 void rope_from_hf(const HfConfig& hf, Config& config);
+/// The same for classes whose heads rotate whole, whatever partial_rotary_factor says. After attention.key_length.
+void whole_rope_from_hf(const HfConfig& hf, Config& config);
 /// The dictionary rope_parameters of version 5.
 Json rope_to_hf(const Config& config);
 /// The same from one dictionary of rope parameters; `theta` is the base when the dictionary has none.

@@ -44,7 +44,7 @@ void zamba_from_hf(const HfConfig& file, Config& c) {
   c.set("attention.bias", false);  // whatever attention_bias says
   c.set("attention.key_length", 2 * c.integer_in("embedding_length", 1, kMostZambaWidth) / heads);
   c.set("attention.value_length", c.integer("attention.key_length"));
-  rope_from_hf(hf, c);
+  whole_rope_from_hf(hf, c);
   c.set("rope.scaling.finetuned", hf.boolean("use_mem_rope", false));
   c.set("attention.adapters", hf.boolean("use_shared_attention_adapter", false));
   c.set("feed_forward.bias", hf.boolean("add_bias_linear", false));
