@@ -74,18 +74,29 @@ class Variables {
     if (!json.is_array()) return convert(json, true);
     jinja::Values items;
     items.reserve(json.size());
-    for (const Json& message : json) {
-      items.push_back(convert(message, true));
-      const auto role = message.is_object() ? message.find("role") : message.end();
-      if (!message.is_object() || role == message.end() || !role->is_string()) continue;
-      const std::string& name = role->get_ref<const std::string&>();
-      if (!is_known_role(name)) continue;
-      dict_set(runtime_, items.back().as<jinja::DictObject>(), text("role", true), text(name, false));
-    }
+    for (const Json& message : json) items.push_back(message.is_object() ? one_message(message) : convert(message, true));
     return make_list(runtime_, std::move(items));
   }
 
  private:
+  Value one_message(const Json& json) {
+    const jinja::Ref<jinja::DictObject> dict = jinja::make_object<jinja::DictObject>(runtime_);
+    // A message's reasoning has three names; transformers gives templates the two that they read.
+    const Json* reasoning = nullptr;
+    for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+      const auto found = json.find(name);
+      if (reasoning == nullptr && found != json.end() && !found->is_null()) reasoning = &*found;
+    }
+    if (reasoning != nullptr) dict_set(runtime_, *dict, text("thinking", true), convert(*reasoning, true));
+    for (auto item = json.begin(); item != json.end(); ++item) {
+      const bool own = item.key() == "role" && item.value().is_string() &&
+                       is_known_role(item.value().get_ref<const std::string&>());
+      dict_set(runtime_, *dict, text(item.key(), true), convert(item.value(), !own));
+    }
+    if (reasoning != nullptr) dict_set(runtime_, *dict, text("reasoning_content", true), convert(*reasoning, true));
+    return wrap(Kind::kDict, dict);
+  }
+
   Value text(const std::string& bytes, bool data) {
     const size_t bad = find_invalid_utf8(bytes);
     if (bad != std::string::npos) {
