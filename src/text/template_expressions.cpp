@@ -230,6 +230,7 @@ bool Interpreter::call_test(std::string_view name, const Value& value, Arguments
   runtime_.step();
   const Test test = find_test(name);
   if (test == nullptr) runtime_.fail("no test named '{}'", printable(name, 40));
+  if (!test_takes_argument(name)) bind({"the test", "", 0}, arguments);
   return test(*this, value, arguments);
 }
 
