@@ -13,7 +13,7 @@
 namespace godwit {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 std::string repeated(const std::string& text, int times) {
   std::string out;
