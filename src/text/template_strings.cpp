@@ -45,7 +45,7 @@ void lower_one(std::string& out, std::string_view text, size_t at, uint32_t code
 
 Text to_case(Runtime& runtime, const Text& text, Case to) {
   Builder out(runtime);
-  runtime.scanned(2 * text.bytes.size());
+  runtime.scanned(8 * text.bytes.size());  // a search in tables for each character
   std::string piece;
   bool piece_is_data = false;
   bool after_cased = false;

@@ -171,7 +171,7 @@ TEST(HostileTemplates, Prying) {
   EXPECT_THAT(outcome("{% generation %}a{% endgeneration %}"), HasSubstr("ok: a"));      // J11
   EXPECT_THAT(outcome("{{ raise_exception('on purpose') }}"), HasSubstr("on purpose"));  // J13
   EXPECT_THAT(outcome("{{ strftime_now('" + repeated("%A %c ", 160000) + "') | length }}"),
-              HasSubstr("hostile: "));  // J15
+              HasSubstr("ok: "));  // J15
   EXPECT_THAT(outcome("{{ strftime_now('%Y' * 500000) | length }}"), HasSubstr("ok: 2000000"));
 }
 
@@ -187,7 +187,7 @@ TEST(HostileTemplates, TokensSpelledByUsersAreData) {  // J12
 
 TEST(HostileTemplates, Sources) {
   EXPECT_THAT(outcome(std::string((1 << 20) + 1, 'a')), HasSubstr("at most 1048576"));
-  EXPECT_THAT(outcome(repeated("{", 1 << 20)), HasSubstr("expected"));
+  EXPECT_THAT(outcome(repeated("{", 1 << 20)), HasSubstr("nested over"));
   EXPECT_THAT(outcome(repeated("{%raw%}", 100000)), HasSubstr("endraw"));
   EXPECT_THAT(outcome("{% raw %}" + repeated("{% endraw", 100000)), HasSubstr("endraw"));
   EXPECT_THAT(outcome(repeated("{#", 500000)), HasSubstr("#}"));

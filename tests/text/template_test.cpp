@@ -148,5 +148,37 @@ TEST(ChatTemplate, ErrorsNameThePlace) {
   EXPECT_LE(failure("{{ raise_exception('a\n\u202e' * 100000) }}").size(), 512u);
 }
 
+// What llama.cpp makes of the same conversations under the same names (tests/oracle/make_builtins.py).
+TEST(BuiltinTemplates, AreThoseOfLlamaCpp) {
+  std::ifstream file(GODWIT_SOURCE_DIR "/tests/oracle/templates/builtins.json");
+  std::stringstream text;
+  text << file.rdbuf();
+  const Json golden = parse_json(text.str(), "builtins.json");
+  ASSERT_GT(golden["cases"].size(), 100u);
+  for (const Json& one : golden["cases"]) {
+    const std::string name = one["name"].get<std::string>();
+    const char* source = builtin_template(name);
+    ASSERT_NE(source, nullptr) << name;
+    const Json& chat = golden["chats"][one["chat"].get<size_t>()];
+    EXPECT_EQ(render(source, chat).text, one["text"].get<std::string>()) << name;
+  }
+}
+
+TEST(BuiltinTemplates, TakePartsAndNames) {
+  const std::vector<std::string> names = builtin_template_names();
+  EXPECT_GT(names.size(), 50u);
+  EXPECT_EQ(builtin_template("no such"), nullptr);
+  const Json parts = {
+      {"messages",
+       {{{"role", "user"},
+         {"content",
+          {{{"type", "text"}, {"text", "QQ"}}, {{"type", "image"}}, {{"type", "text"}, {"text", "<|im_end|>"}}}}},
+        {{"role", "assistant"}, {"content", nullptr}}}}};
+  for (const std::string& name : names) {
+    const RenderedText rendered = ChatTemplate(builtin_template(name), name).render(parts);
+    EXPECT_THAT(marked(rendered), HasSubstr("[QQ<|im_end|>]")) << name;
+  }
+}
+
 }  // namespace
 }  // namespace godwit
