@@ -38,6 +38,7 @@ class Variables {
 
   Value convert(const Json& json, bool data) {
     const jinja::Deeper deeper(runtime_);
+    steps_ += 1000;
     switch (json.type()) {
       case Json::value_t::boolean:
         return Value::of(json.get<bool>()).marked(data);
@@ -79,8 +80,12 @@ class Variables {
     return make_list(runtime_, std::move(items));
   }
 
+  /// The steps that what has been converted is worth (RenderLimits).
+  uint64_t steps() const { return steps_; }
+
  private:
   Value one_message(const Json& json) {
+    steps_ += 1000;
     const jinja::Ref<jinja::DictObject> dict = jinja::make_object<jinja::DictObject>(runtime_);
     // A message's reasoning has three names; transformers gives templates the two that they read.
     const Json* reasoning = nullptr;
@@ -105,11 +110,13 @@ class Variables {
                     bad);
     }
     if (bytes.size() > (size_t{1} << 31)) runtime_.fail("a variable's text of over 2 GiB");
+    steps_ += 8 * bytes.size();
     return in_.text(jinja::Text(bytes, data));
   }
 
   jinja::Interpreter& in_;
   jinja::Runtime& runtime_;
+  uint64_t steps_ = 0;
 };
 
 }  // namespace
@@ -172,7 +179,7 @@ RenderedText ChatTemplate::render(const Json& variables, const RenderLimits& lim
     const bool messages = name == "messages" && !own;
     interpreter.set_variable(name, messages ? from.messages(item.value()) : from.convert(item.value(), !own));
   }
-  interpreter.runtime().start(limits);
+  interpreter.runtime().start(limits, from.steps());
   jinja::Text text = interpreter.render();
   return {std::move(text.bytes), std::move(text.data)};
 }

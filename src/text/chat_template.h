@@ -32,7 +32,9 @@ struct RenderedText {
 
 /// What one rendering may take. Whatever goes over is an Error (kInvalid) that names the limit.
 struct RenderLimits {
-  uint64_t steps = 2'000'000;            // statements, operations and values visited; long strings count by length
+  /// Statements, operations and values visited; long strings count by length. To these come 1000 for each value of the
+  /// variables and 8 for each byte of their text: templates look back over a long conversation again and again.
+  uint64_t steps = 2'000'000;
   int depth = 64;                        // of macros that call each other
   uint64_t output = uint64_t{64} << 20;  // bytes of the text
   uint64_t memory = uint64_t{64} << 20;  // bytes of the values alive at once, the variables apart

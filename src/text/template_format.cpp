@@ -33,6 +33,23 @@ std::string grouped(const std::string& digits, char separator, size_t every) {
   return out;
 }
 
+// As %g, but with a digit behind the point, and with an exponent where that would be one digit too many.
+std::string general_digits(double magnitude, int precision) {
+  std::string text = fmt::format("{:.{}e}", magnitude, precision - 1);
+  const size_t mark = text.find('e');
+  int64_t exponent = 0;
+  parse_int(std::string_view(text).substr(mark + 1), 10, exponent);
+  const auto without_zeros = [](std::string digits) {
+    if (digits.find('.') == std::string::npos) return digits;
+    digits.erase(digits.find_last_not_of('0') + 1);
+    if (digits.back() == '.') digits.pop_back();
+    return digits;
+  };
+  if (exponent < -4 || exponent >= precision - 1) return without_zeros(text.substr(0, mark)) + text.substr(mark);
+  text = without_zeros(fmt::format("{:.{}f}", magnitude, precision - 1 - static_cast<int>(exponent)));
+  return text.find('.') == std::string::npos ? text + ".0" : text;
+}
+
 // Digits of a number without its sign, in the form of e, f, g or %.
 std::string real_digits(double value, const Field& field) {
   const double magnitude = std::fabs(value);
@@ -62,9 +79,7 @@ std::string real_digits(double value, const Field& field) {
         if (field.precision < 0) {
           text = float_repr(magnitude);
         } else {
-          text = fmt::format("{:.{}g}", magnitude, std::max(precision, 1));
-          const size_t mark = text.find('e');
-          if (mark == std::string::npos && text.find('.') == std::string::npos) text += ".0";
+          text = general_digits(magnitude, std::max(precision, 1));
         }
     }
     if (field.grouping != 0) {
@@ -231,6 +246,10 @@ Text format_value(Interpreter& in, const Value& value, const Text& specification
   if (field.precision >= 0 ||
       (field.type != 0 && std::string_view("bcdnoxX").find(field.type) == std::string_view::npos)) {
     runtime.fail("the format '{}' is not for a whole number", printable(specification.bytes, 40));
+  }
+  const bool decimal = field.type == 0 || field.type == 'd';
+  if (field.grouping != 0 && !decimal && (field.grouping == ',' || field.type == 'c' || field.type == 'n')) {
+    runtime.fail("the format '{}' groups what has no groups", printable(specification.bytes, 40));
   }
   const int64_t number = value.integer();
   if (field.type == 'c') {

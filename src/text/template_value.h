@@ -43,11 +43,12 @@ class Runtime {
   /// So many bytes more may be used.
   void allow(uint64_t bytes) { limits_.memory += bytes; }
   /// From here on the limits hold: what has been used so far, by the variables, does not count.
-  void start(const RenderLimits& limits) {
+  void start(const RenderLimits& limits, uint64_t more_steps) {
     limits_ = limits;
     limits_.memory = std::min(limits.memory, uint64_t{1} << 31) + used_;
     limits_.output = std::min(limits.output, uint64_t{1} << 31);  // ranges are of 32 bits
-    steps_ = limits.steps;
+    limits_.steps = limits.steps + std::min(more_steps, UINT64_MAX - limits.steps);
+    steps_ = limits_.steps;
   }
   uint64_t used() const { return used_; }
 
