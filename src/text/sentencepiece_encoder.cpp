@@ -41,8 +41,6 @@ SentencePieceEncoder::SentencePieceEncoder(SentencePieceModel model)
     if (type == kTokenNormal || type == kTokenUserDefined || type == kTokenUnused) {
       mergeable_.emplace(piece, id);
       longest_ = std::max(longest_, piece.size());
-    } else {
-      reserved_.emplace(piece, id);
     }
     if (type == kTokenByte) byte_ids_[*parse_byte_token(model_.pieces[i])] = id;
   }
@@ -105,7 +103,6 @@ std::string SentencePieceEncoder::normalize(std::string_view text) const {
 }
 
 int32_t SentencePieceEncoder::id_of(std::string_view piece) const {
-  if (const auto found = reserved_.find(piece); found != reserved_.end()) return found->second;
   if (piece.size() > longest_) return model_.unk;
   const auto found = mergeable_.find(piece);
   return found == mergeable_.end() ? model_.unk : found->second;
@@ -163,13 +160,17 @@ void SentencePieceEncoder::cut_bpe(std::string_view text, std::vector<Piece>& pi
       const std::string_view piece = stack.back();
       stack.pop_back();
       const int32_t id = id_of(piece);
-      const auto apart = unused.find(piece);
-      if (model_.types[static_cast<size_t>(id)] == kTokenUnused && apart != unused.end()) {
-        stack.push_back(piece.substr(apart->second));
-        stack.push_back(piece.substr(0, apart->second));
-      } else {
+      if (model_.types[static_cast<size_t>(id)] != kTokenUnused) {
         pieces.push_back({piece.size(), id});
+        continue;
       }
+      const auto apart = unused.find(piece);
+      if (apart == unused.end()) {  // a character
+        pieces.push_back({piece.size(), model_.unk});
+        continue;
+      }
+      stack.push_back(piece.substr(apart->second));
+      stack.push_back(piece.substr(0, apart->second));
     }
   }
 }

@@ -31,7 +31,8 @@ Unigram::Unigram(const UnigramModel& model, std::string_view where)
     if (unk_ < 0 || static_cast<size_t>(unk_) >= n) invalid("{}: expected an unk_id below {}, got {}", where, n, unk_);
   }
   byte_ids_.fill(-1);
-  double least = std::numeric_limits<double>::infinity(), most = -least;
+  // SentencePiece begins its search for the highest score at the least float above 0, so that of logarithms it is that.
+  double least = std::numeric_limits<double>::infinity(), most = static_cast<double>(std::numeric_limits<float>::min());
   std::vector<std::pair<std::string_view, int32_t>> strings;
   for (size_t i = 0; i < n; ++i) {
     const std::string& token = model.tokens[i];
@@ -52,7 +53,7 @@ Unigram::Unigram(const UnigramModel& model, std::string_view where)
     preferred_[i] = type == kTokenUserDefined;
     strings.emplace_back(token, id);
   }
-  if (!std::isfinite(least)) least = most = 0;
+  if (!std::isfinite(least)) least = 0;
   // In 32 bits as SentencePiece does.
   unknown_score_ = sentencepiece_ ? static_cast<double>(static_cast<float>(least) - 10.0f) : least - kUnknownPenalty;
   best_score_ = most;
