@@ -97,7 +97,9 @@ std::string SentencePieceEncoder::normalize(std::string_view text) const {
     if (out.size() > limit) invalid("{}: a text grows beyond {} bytes", printable_path(model_.source), limit);
     after_space = trim && part.ends_with(' ');
   }
-  while (trim && out.ends_with(space)) out.resize(out.size() - space.size());
+  std::string_view kept = out;
+  while (trim && kept.ends_with(space)) kept.remove_suffix(space.size());
+  out.erase(kept.size());
   if (model_.add_dummy_prefix && model_.whitespace_as_suffix) out += space;
   return out;
 }

@@ -31,8 +31,7 @@ Unigram::Unigram(const UnigramModel& model, std::string_view where)
     if (unk_ < 0 || static_cast<size_t>(unk_) >= n) invalid("{}: expected an unk_id below {}, got {}", where, n, unk_);
   }
   byte_ids_.fill(-1);
-  // SentencePiece begins its search for the highest score at the least float above 0, so that of logarithms it is that.
-  double least = std::numeric_limits<double>::infinity(), most = static_cast<double>(std::numeric_limits<float>::min());
+  double least = std::numeric_limits<double>::infinity();
   std::vector<std::pair<std::string_view, int32_t>> strings;
   for (size_t i = 0; i < n; ++i) {
     const std::string& token = model.tokens[i];
@@ -46,7 +45,6 @@ Unigram::Unigram(const UnigramModel& model, std::string_view where)
       byte_ids_[*byte] = id;
     if (type == kTokenNormal || type == kTokenUndefined) {
       least = std::min(least, model.scores[i]);
-      most = std::max(most, model.scores[i]);
     } else if (type != kTokenUserDefined) {
       continue;
     }
@@ -56,7 +54,6 @@ Unigram::Unigram(const UnigramModel& model, std::string_view where)
   if (!std::isfinite(least)) least = 0;
   // In 32 bits as SentencePiece does.
   unknown_score_ = sentencepiece_ ? static_cast<double>(static_cast<float>(least) - 10.0f) : least - kUnknownPenalty;
-  best_score_ = most;
   trie_ = ByteTrie(strings);
 }
 
@@ -78,10 +75,9 @@ void Unigram::find_best(std::string_view text, std::vector<Node>& best) const {
       if (node == ByteTrie::kNone) break;
       const int32_t id = trie_.value(node);
       if (id < 0) continue;
-      const double bytes = static_cast<double>(end - at);
-      const double score = preferred_[static_cast<size_t>(id)]
-                               ? static_cast<double>(static_cast<float>(bytes * best_score_)) - 0.1
-                               : scores_[static_cast<size_t>(id)];
+      // Above 0 and so above all logarithms, and the longer the higher.
+      const double score = preferred_[static_cast<size_t>(id)] ? static_cast<double>(end - at) * 0.1 - 0.1
+                                                               : scores_[static_cast<size_t>(id)];
       offer(at, end, score, id);
       single = single || end - at == length;
     }
