@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "text/id_map.h"
 #include "text/tokenizer.h"
 
 namespace godwit {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 namespace godwit {
 
 class Config;
+struct Pipeline;
 
 /// tokenizer.ggml.token_type.
 enum TokenType : int32_t {
@@ -38,12 +40,14 @@ struct Vocabulary {
   std::vector<int32_t> types;       // empty (all normal), or one TokenType a token
   std::vector<std::string> merges;  // gpt2: "left right", best first
   std::optional<int32_t> bos, eos, eot, eom, unk, pad;
-  std::vector<int32_t> more_stops;  // other ids that end a generation (generation_config.json)
-  bool add_bos = false;             // what the model wants in front of a text, where a bos id exists
-  bool add_eos = false;             // and at its end
-  bool add_space_prefix = false;    // llama: a space before text that begins, or follows a special token
-  std::string chat_template;        // Jinja; empty when the file has none
-  std::string unsupported;          // model "none": why, when there is a tokenizer that this build does not know
+  std::vector<int32_t> more_stops;           // other ids that end a generation (generation_config.json)
+  bool add_bos = false;                      // what the model wants in front of a text, where a bos id exists
+  bool add_eos = false;                      // and at its end
+  bool add_space_prefix = false;             // llama: a space before text that begins, or follows a special token
+  std::string chat_template;                 // Jinja; empty when the file has none
+  std::string hf_json;                       // tokenizer.json whole, where these fields cannot say all that it says
+  std::shared_ptr<const Pipeline> pipeline;  // made of it: then the tokenizer is this
+  std::string unsupported;  // model "none": why, when there is a tokenizer that this build does not know
 
   int32_t type(size_t id) const { return types.empty() ? kTokenNormal : types[id]; }
 };
