@@ -1,14 +1,66 @@
 #include "text/unicode.h"
 
-#include <algorithm>
+#include <unordered_map>
 
 namespace godwit {
 
-uint8_t char_class(uint32_t code) {
-  const CharRange* end = kCharRanges + kCharRangesCount;
-  const CharRange* range =
-      std::lower_bound(kCharRanges, end, code, [](const CharRange& r, uint32_t value) { return r.last < value; });
-  return range != end && range->first <= code ? range->char_class : uint8_t{0};
+CodeMap::CodeMap(const char* packed_runs) : blocks_(0x1100) {
+  struct Run {
+    uint32_t first;
+    int32_t value;
+  };
+  std::vector<Run> runs;
+  uint32_t first = 0;
+  for (PackedReader reader(packed_runs); reader.more();) {
+    first += static_cast<uint32_t>(reader.next());
+    runs.push_back({first, reader.next()});
+  }
+  runs.push_back({0x110000, 0});
+  std::unordered_map<int32_t, uint16_t> uniform;  // blocks of one value exist once
+  size_t run = 0;
+  for (uint32_t block = 0; block < 0x1100; ++block) {
+    const uint32_t begin = block << 8;
+    while (runs[run + 1].first <= begin) ++run;
+    const uint16_t next = static_cast<uint16_t>(values_.size() >> 8);
+    if (runs[run + 1].first >= begin + 256) {
+      const auto [found, is_new] = uniform.try_emplace(runs[run].value, next);
+      blocks_[block] = found->second;
+      if (is_new) values_.insert(values_.end(), 256, runs[run].value);
+      continue;
+    }
+    blocks_[block] = next;
+    for (uint32_t code = begin; code < begin + 256; ++code) {
+      if (runs[run + 1].first <= code) ++run;
+      values_.push_back(runs[run].value);
+    }
+  }
+}
+
+uint32_t to_lowercase(uint32_t code) {
+  static const CodeMap distances(kPackedLowercase);
+  return code + static_cast<uint32_t>(distances[code]);
+}
+
+void append_lowercase(std::string& out, uint32_t code) {
+  append_utf8(out, code == 0x130 ? 'i' : to_lowercase(code));
+  if (code == 0x130) append_utf8(out, 0x307);
+}
+
+uint32_t fold_case(uint32_t code) {
+  static const CodeMap distances(kPackedCaseFolds);
+  return code + static_cast<uint32_t>(distances[code]);
+}
+
+int32_t script_of(uint32_t code) {
+  static const CodeMap scripts(kPackedScripts);
+  return scripts[code];
+}
+
+int32_t find_script(std::string_view name) {
+  for (size_t i = 0; i < kScriptNamesCount; ++i) {
+    if (kScriptNames[i].name == name) return kScriptNames[i].script;
+  }
+  return -1;
 }
 
 Utf8Start utf8_start(std::string_view text, size_t at) {

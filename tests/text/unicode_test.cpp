@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace godwit {
 namespace {
 
@@ -32,6 +35,78 @@ TEST(Unicode, WhiteSpaceIsThePropertyWhole) {
        {0x09u, 0x0Du, 0x20u, 0x85u, 0xA0u, 0x1680u, 0x2000u, 0x200Au, 0x2028u, 0x2029u, 0x202Fu, 0x205Fu, 0x3000u}) {
     EXPECT_EQ(char_class(space), kSpace) << space;
   }
+}
+
+// UnicodeData.txt and Scripts.txt, 16.0.
+TEST(Unicode, CategoriesAndScripts) {
+  struct Case {
+    uint32_t code, bits;
+  };
+  for (const Case& c : std::vector<Case>{{'A', kLu},
+                                         {'z', kLl},
+                                         {0x1C5, kLt},
+                                         {0x2B0, kLm},
+                                         {0x5D0, kLo},
+                                         {0x301, kMn},
+                                         {0x903, kMc},
+                                         {0x20DD, kMe},
+                                         {'7', kNd},
+                                         {0x2167, kNl},
+                                         {0xB2, kNo},
+                                         {'_', kPc},
+                                         {'-', kPd},
+                                         {'(', kPs},
+                                         {')', kPe},
+                                         {0xAB, kPi},
+                                         {0xBB, kPf},
+                                         {'!', kPo},
+                                         {'+', kSm},
+                                         {'$', kSc},
+                                         {'^', kSk},
+                                         {0xA9, kSo},
+                                         {' ', kZs | kWhiteSpace},
+                                         {0x2028, kZl | kWhiteSpace},
+                                         {0x2029, kZp | kWhiteSpace},
+                                         {'\n', kCc | kWhiteSpace},
+                                         {0xAD, kCf},
+                                         {0xD800, kCs},
+                                         {0xE000, kCo},
+                                         {0x378, kCn},
+                                         {0x4E00, kLo | kHan},
+                                         {0x3007, kNl | kHan},
+                                         {0x3005, kLm | kHan},
+                                         {0x323AF, kLo | kHan},
+                                         {0x105C0, kLo},
+                                         {0x10FFFF, kCn},
+                                         {kInvalidByte, 0}}) {
+    EXPECT_EQ(char_bits(c.code), c.bits) << c.code;
+  }
+  EXPECT_EQ(script_of(0x4E00), find_script("han"));
+  EXPECT_EQ(script_of(0xE01), find_script("thai"));
+  EXPECT_EQ(script_of('a'), find_script("latn"));
+  EXPECT_EQ(script_of(0x378), find_script("unknown"));
+  EXPECT_EQ(find_script("klingon"), -1);
+}
+
+// UnicodeData.txt, SpecialCasing.txt and CaseFolding.txt, 16.0.
+TEST(Unicode, Case) {
+  EXPECT_EQ(to_lowercase('A'), 'a');
+  EXPECT_EQ(to_lowercase('a'), 'a');
+  EXPECT_EQ(to_lowercase(0x3A3), 0x3C3u);
+  EXPECT_EQ(to_lowercase(0x212A), 'k');
+  EXPECT_EQ(to_lowercase(0x1E921), 0x1E943u);
+  EXPECT_EQ(to_lowercase(0x10D50), 0x10D70u);
+  EXPECT_EQ(to_lowercase(0xA7DC), 0x19Bu);
+  EXPECT_EQ(to_lowercase(kInvalidByte), kInvalidByte);
+  std::string text;
+  append_lowercase(text, 0x130);
+  EXPECT_EQ(text, "i\u0307");
+  EXPECT_EQ(fold_case('k'), fold_case(0x212A));
+  EXPECT_EQ(fold_case('S'), fold_case(0x17F));
+  EXPECT_EQ(fold_case(0x3C3), fold_case(0x3C2));
+  EXPECT_EQ(fold_case(0x1E9E), fold_case(0xDF));
+  EXPECT_NE(fold_case('i'), fold_case(0x130));
+  EXPECT_NE(fold_case('i'), fold_case(0x131));
 }
 
 TEST(Unicode, DecodesWhatItEncodes) {
