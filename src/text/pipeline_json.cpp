@@ -4,6 +4,8 @@
 
 #include "text/bpe.h"
 #include "text/hf_expressions.h"
+#include "text/normalizer.h"
+#include "text/regex.h"
 #include "text/unicode.h"
 
 namespace godwit {
@@ -25,6 +27,9 @@ class PipelineReader {
   SplitBehavior behavior(const Json& step, SplitBehavior otherwise) const;
 
   void read_added();
+  NormalizerStep normalizer_step(const Json& step) const;
+  Regex compile(const std::string& expression) const;
+  PartFinder expression_finder(const std::string& expression) const;
   void read_normalizer();
   void read_splits();
   void read_split(const Json& step);
@@ -88,10 +93,114 @@ void PipelineReader::read_added() {
   }
 }
 
+/// Bytes of base64 (RFC 4648); padding may be missing.
+std::string decode_base64(const std::string& text, const JsonFields& fields, const char* place) {
+  std::string bytes;
+  uint32_t held = 0;
+  int bits = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '=' && i + 2 >= text.size()) break;
+    const int value = c >= 'A' && c <= 'Z'   ? c - 'A'
+                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
+                      : c >= '0' && c <= '9' ? c - '0' + 52
+                      : c == '+'             ? 62
+                      : c == '/'             ? 63
+                                             : -1;
+    if (value < 0) fields.refuse(place, fmt::format("byte {}: expected base64", i));
+    held = held << 6 | static_cast<uint32_t>(value);
+    if ((bits += 6) < 8) continue;
+    bits -= 8;
+    bytes += static_cast<char>(held >> bits & 0xFF);
+  }
+  return bytes;
+}
+
+NormalizerStep PipelineReader::normalizer_step(const Json& step) const {
+  static constexpr std::pair<const char*, NormalizerStep::Kind> kPlain[] = {
+      {"NFC", NormalizerStep::kNfc},
+      {"NFD", NormalizerStep::kNfd},
+      {"NFKC", NormalizerStep::kNfkc},
+      {"NFKD", NormalizerStep::kNfkd},
+      {"Lowercase", NormalizerStep::kLowercase},
+      {"Strip", NormalizerStep::kStrip},
+      {"StripNormalizer", NormalizerStep::kStrip},
+      {"StripAccents", NormalizerStep::kStripAccents},
+      {"Nmt", NormalizerStep::kNmt},
+      {"BertNormalizer", NormalizerStep::kBert},
+      {"Precompiled", NormalizerStep::kPrecompiled},
+      {"Replace", NormalizerStep::kReplaceString},
+      {"Prepend", NormalizerStep::kPrepend},
+      {"ByteLevel", NormalizerStep::kByteLevel},
+  };
+  const std::string type = fields_.text(step, "type");
+  const auto* known =
+      std::find_if(std::begin(kPlain), std::end(kPlain), [&](const auto& k) { return type == k.first; });
+  if (known == std::end(kPlain)) unsupported_step("normalizer", step);
+  NormalizerStep out;
+  out.kind = known->second;
+  if (out.kind == NormalizerStep::kStrip) {
+    out.left = fields_.flag(step, "strip_left", true);
+    out.right = fields_.flag(step, "strip_right", true);
+  } else if (out.kind == NormalizerStep::kBert) {
+    out.clean_text = fields_.flag(step, "clean_text", true);
+    out.chinese = fields_.flag(step, "handle_chinese_chars", true);
+    out.lowercase = fields_.flag(step, "lowercase", true);
+    out.strip_accents = fields_.flag(step, "strip_accents", out.lowercase);
+  } else if (out.kind == NormalizerStep::kPrecompiled) {
+    out.text = decode_base64(fields_.text(step, "precompiled_charsmap"), fields_, "precompiled_charsmap");
+  } else if (out.kind == NormalizerStep::kPrepend) {
+    out.content = fields_.text(step, "prepend");
+  } else if (out.kind == NormalizerStep::kReplaceString) {
+    const Json& pattern = json_member(step, "pattern");
+    out.content = fields_.text(step, "content");
+    if (json_member(pattern, "Regex").is_string()) {
+      out.kind = NormalizerStep::kReplaceRegex;
+      out.text = fields_.text(pattern, "Regex");
+      compile(out.text);  // to refuse by name what is not done here
+    } else {
+      out.text = fields_.text(pattern, "String");
+    }
+    if (out.text.empty()) fields_.refuse("normalizer", "Replace with an empty pattern");
+  }
+  return out;
+}
+
+Regex PipelineReader::compile(const std::string& expression) const {
+  try {
+    return Regex::compile(expression, "expression");
+  } catch (const Error& error) {
+    throw Unsupported{error.what()};
+  }
+}
+
 void PipelineReader::read_normalizer() {
   const Steps all = steps("normalizer", "normalizers");
   if (all.empty()) return;
-  for (const Json* step : all) unsupported_step("normalizer", *step);
+  if (all.size() > kMaxNormalizerSteps) {
+    fields_.refuse("normalizer", fmt::format("expected at most {} steps, got {}", kMaxNormalizerSteps, all.size()));
+  }
+  std::vector<NormalizerStep> read;
+  for (const Json* step : all) read.push_back(normalizer_step(*step));
+  // Shared, as a std::function wants to be copied.
+  const auto normalizer =
+      std::make_shared<const Normalizer>(std::move(read), fields_.where + ": tokenizer.json: normalizer");
+  out_->normalize = [normalizer](std::string_view text) { return normalizer->apply(text); };
+}
+
+PartFinder PipelineReader::expression_finder(const std::string& expression) const {
+  const auto regex = std::make_shared<const Regex>(compile(expression));
+  return [regex](std::string_view piece) {
+    std::vector<SplitPart> parts;
+    uint32_t at = 0;
+    for (const Regex::Range& match : regex->find_all(piece)) {
+      if (at < match.begin) parts.push_back({at, match.begin, false});
+      parts.push_back({match.begin, match.end, true});
+      at = match.end;
+    }
+    if (at < piece.size()) parts.push_back({at, static_cast<uint32_t>(piece.size()), false});
+    return parts;
+  };
 }
 
 void PipelineReader::add_expressions() {
@@ -112,7 +221,7 @@ void PipelineReader::add_expressions() {
         out_->splits.push_back(std::make_unique<PartStep>(
             [](std::string_view text) { return parts_by_character(text, is_numeric); }, SplitBehavior::kIsolated));
       } else {
-        throw Unsupported{"pre_tokenizer: expression " + quoted(expression, 80)};
+        out_->splits.push_back(std::make_unique<PartStep>(expression_finder(expression), SplitBehavior::kIsolated));
       }
     }
   }
@@ -133,7 +242,7 @@ void PipelineReader::read_split(const Json& step) {
   if (!expression.is_string()) fields_.refuse("pre_tokenizer", "Split without a pattern");
   const std::string source = expression.get<std::string>();
   if (how == SplitBehavior::kIsolated) return expressions_.push_back(source);  // matches and gaps alike are pieces
-  throw Unsupported{"pre_tokenizer: expression " + quoted(source, 80)};
+  add_part_step(expression_finder(source), how, invert);
 }
 
 void PipelineReader::read_metaspace(const Json& step) {
@@ -241,8 +350,6 @@ void PipelineReader::read_merge_model(const Json& model) {
   parts.ignore_merges = fields_.flag(model, "ignore_merges", false);
   parts.bytes = bytes_;
   parts.is_made = [this](int32_t id) { return is_made(static_cast<size_t>(id)); };
-  const Json& dropout = json_member(model, "dropout");
-  if (!dropout.is_null() && dropout != 0) throw Unsupported{"dropout"};
   out_->model = std::make_unique<MergeModel>(parts, fields_.where + ": tokenizer.json: model.merges");
 }
 

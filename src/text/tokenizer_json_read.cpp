@@ -100,9 +100,10 @@ void Reader::read_tokens(const Json& model, const Json& added) {
   } else {
     for (const auto& [token, id] : vocabulary.items()) add(token, fields_.id(id, "model.vocab"), "model.vocab");
   }
-  in_model_.assign(texts.size(), false);
   for (const auto& [id, token] : texts) {
-    if (static_cast<size_t>(id) < in_model_.size()) in_model_[static_cast<size_t>(id)] = true;
+    const size_t i = static_cast<size_t>(id);
+    if (i >= in_model_.size()) in_model_.resize(i + 1, false);
+    in_model_[i] = true;
   }
   if (!added.is_null() && !added.is_array()) refuse("added_tokens", "expected an array");
   if (added.size() > kMaxSpecialTokens) refuse("added_tokens", fmt::format("over {} tokens", kMaxSpecialTokens));
@@ -318,6 +319,10 @@ void Reader::check_added(const Json& added, bool normalizes) {
       if (flag(token, rule, false)) more_than_gguf(fmt::format("added tokens with {}", rule));
     }
     n_normalized += flag(token, "normalized", !flag(token, "special", false));
+    // GGUF's user-defined tokens stand for text with spaces, here they are looked for as they are.
+    if (v_.model == "llama" && text(token, "content").find(kSpaceMark) != std::string::npos) {
+      more_than_gguf("added tokens with U+2581");
+    }
   }
   if (n_normalized > 0 && (normalizes || n_normalized < added.size())) more_than_gguf("normalized added tokens");
 }
@@ -360,6 +365,8 @@ void Reader::read_model(const Json& root) {
     v_.model = json_is(type, "Unigram") ? "t5" : json_is(type, "WordPiece") ? "bert" : "wordlevel";
     return more_than_gguf("model of type " + quoted(dump_json(type), 40));
   }
+  const Json& dropout = json_member(model, "dropout");
+  if (!dropout.is_null() && dropout != 0) throw Unsupported{"dropout"};
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!text(model, key).empty()) more_than_gguf(key);
   }

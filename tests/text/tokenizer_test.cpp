@@ -207,8 +207,8 @@ TEST(Special, AsANaiveSearch) {
     const auto allowed = [&](size_t at, const SpecialToken& token) {
       if (text.compare(at, token.text.size(), token.text) != 0) return false;
       return !token.control || (control && std::none_of(plain.begin(), plain.end(), [&](const TextRange& r) {
-                return r.begin < r.end && r.begin < at + token.text.size() && at < r.end;
-              }));
+                                  return r.begin < r.end && r.begin < at + token.text.size() && at < r.end;
+                                }));
     };
     std::vector<std::tuple<size_t, size_t, int32_t>> expected, got;
     for (size_t at = 0; at < text.size();) {
@@ -228,8 +228,8 @@ TEST(Special, AsANaiveSearch) {
 }
 
 TEST(Special, NoControlTokenIsMadeOfPlainBytes) {
-  const auto t = tokenizer_of(byte_level_vocabulary(
-      {.merges = {{"x", "y"}}, .control = {"<|x|>", "<|x|>!", "|>"}, .user_defined = {"[y]"}}));
+  const auto t = tokenizer_of(
+      byte_level_vocabulary({.merges = {{"x", "y"}}, .control = {"<|x|>", "<|x|>!", "|>"}, .user_defined = {"[y]"}}));
   const std::string text = "<|x|>[y]<|x|>!xy<|x|>";
   const auto encode = [&](std::vector<TextRange> plain) {
     return t->encode(text, {.special = true, .bos = false, .plain = plain});
