@@ -4,17 +4,23 @@
 
 namespace godwit {
 
-CodeMap::CodeMap(const char* packed_runs) : blocks_(0x1100) {
-  struct Run {
-    uint32_t first;
-    int32_t value;
-  };
-  std::vector<Run> runs;
+namespace {
+
+std::vector<CodeMap::Run> unpack(const char* packed_runs) {
+  std::vector<CodeMap::Run> runs;
   uint32_t first = 0;
   for (PackedReader reader(packed_runs); reader.more();) {
     first += static_cast<uint32_t>(reader.next());
     runs.push_back({first, reader.next()});
   }
+  return runs;
+}
+
+}  // namespace
+
+CodeMap::CodeMap(const char* packed_runs) : CodeMap(unpack(packed_runs)) {}
+
+CodeMap::CodeMap(std::vector<Run> runs) : blocks_(0x1100) {
   runs.push_back({0x110000, 0});
   std::unordered_map<int32_t, uint16_t> uniform;  // blocks of one value exist once
   size_t run = 0;

@@ -92,6 +92,13 @@ class CodeMap {
   /// From packed runs (unicode_tables.h).
   explicit CodeMap(const char* packed_runs);
 
+  /// From runs: where the value changes, from 0 on, rising.
+  struct Run {
+    uint32_t first;
+    int32_t value;
+  };
+  explicit CodeMap(std::vector<Run> runs);
+
   /// 0 for code points outside Unicode.
   int32_t operator[](uint32_t code) const {
     return code < 0x110000 ? values_[size_t{blocks_[code >> 8]} << 8 | (code & 0xFF)] : 0;
