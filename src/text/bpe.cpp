@@ -2,9 +2,9 @@
 
 #include <array>
 
-#include "base/error.h"
 #include "base/text.h"
 #include "text/merge_model.h"
+#include "text/pipeline_gguf.h"
 #include "text/pretokenize.h"
 #include "text/unicode.h"
 
@@ -34,18 +34,6 @@ const Alphabet& alphabet() {
   return instance;
 }
 
-/// "left right" of tokenizer.ggml.merges.
-std::pair<std::string, std::string> read_merge(const Vocabulary& v, size_t line) {
-  const std::string& merge = v.merges[line];
-  const size_t space = merge.find(' ');
-  if (space == std::string::npos || space == 0 || space + 1 == merge.size() ||
-      merge.find(' ', space + 1) != std::string::npos) {
-    invalid("{}: tokenizer.ggml.merges: {}: expected two pieces with one space between, got {}",
-            printable_path(v.source), line, quoted(merge));
-  }
-  return {merge.substr(0, space), merge.substr(space + 1)};
-}
-
 class ByteLevelBpe final : public Tokenizer {
  public:
   ByteLevelBpe(const Vocabulary& v, const PretokenizerChoice& choice)
@@ -67,7 +55,7 @@ class ByteLevelBpe final : public Tokenizer {
     MergeModelParts parts;
     parts.tokens = v.tokens;
     parts.merges.reserve(v.merges.size());
-    for (size_t i = 0; i < v.merges.size(); ++i) parts.merges.push_back(read_merge(v, i));
+    for (size_t i = 0; i < v.merges.size(); ++i) parts.merges.push_back(read_gguf_merge(v, i));
     parts.ignore_merges = choice.ignore_merges;
     parts.bytes = true;
     parts.is_made = [this](int32_t id) {

@@ -25,6 +25,17 @@ class PieceModel {
   virtual void encode(std::string_view piece, std::vector<int32_t>& ids) const = 0;
 };
 
+/// A model that is a function; it keeps what it refers to.
+class FunctionModel final : public PieceModel {
+ public:
+  using Encode = std::function<void(std::string_view, std::vector<int32_t>&)>;
+  explicit FunctionModel(Encode encode) : encode_(std::move(encode)) {}
+  void encode(std::string_view piece, std::vector<int32_t>& ids) const override { encode_(piece, ids); }
+
+ private:
+  Encode encode_;
+};
+
 /// Appends the ids of pieces of `text`, in order; short pieces that come again are not encoded again.
 void encode_pieces(const PieceModel& model, std::string_view text, const std::vector<PieceRange>& pieces,
                    std::vector<int32_t>& ids);

@@ -104,7 +104,7 @@ std::vector<TextRange> within(std::span<const TextRange> plain, size_t begin, si
 
 class PipelineTokenizer final : public Tokenizer {
  public:
-  explicit PipelineTokenizer(const Vocabulary& v);
+  PipelineTokenizer(const Vocabulary& v, std::shared_ptr<const Pipeline> pipeline);
 
  private:
   void encode_between(std::string_view text, const EncodeOptions& options, std::vector<int32_t>& ids) const override;
@@ -122,8 +122,8 @@ class PipelineTokenizer final : public Tokenizer {
   AddedTokens raw_, normalized_;
 };
 
-PipelineTokenizer::PipelineTokenizer(const Vocabulary& v)
-    : Tokenizer(v), pipeline_(v.pipeline), tokens_(pipeline_->tokens) {
+PipelineTokenizer::PipelineTokenizer(const Vocabulary& v, std::shared_ptr<const Pipeline> pipeline)
+    : Tokenizer(v), pipeline_(std::move(pipeline)), tokens_(pipeline_->tokens) {
   // Rows that pad an embedding have tokens of their own.
   for (size_t i = tokens_.size(); i < v.tokens.size(); ++i) tokens_.push_back(v.tokens[i]);
   before_ = pipeline_->before;
@@ -210,9 +210,9 @@ void PipelineTokenizer::encode_stretch(std::string_view text, bool opens, bool c
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_pipeline_tokenizer(const Vocabulary& vocabulary) {
-  CHECK(vocabulary.pipeline != nullptr, "{}: no pipeline", vocabulary.source);
-  return std::make_unique<PipelineTokenizer>(vocabulary);
+std::unique_ptr<Tokenizer> make_pipeline_tokenizer(const Vocabulary& vocabulary,
+                                                   std::shared_ptr<const Pipeline> pipeline) {
+  return std::make_unique<PipelineTokenizer>(vocabulary, std::move(pipeline));
 }
 
 }  // namespace godwit

@@ -37,7 +37,8 @@ struct Pipeline {
   DecoderChain decoder;
 };
 
-/// The tokenizer of vocabulary.pipeline, which must be there.
-std::unique_ptr<Tokenizer> make_pipeline_tokenizer(const Vocabulary& vocabulary);
+/// The tokenizer of these stages; of the vocabulary it takes types and the ids that end a generation.
+std::unique_ptr<Tokenizer> make_pipeline_tokenizer(const Vocabulary& vocabulary,
+                                                   std::shared_ptr<const Pipeline> pipeline);
 
 }  // namespace godwit

@@ -7,6 +7,8 @@
 #include "text/normalizer.h"
 #include "text/regex.h"
 #include "text/unicode.h"
+#include "text/unigram.h"
+#include "text/wordpiece.h"
 
 namespace godwit {
 namespace {
@@ -41,8 +43,15 @@ class PipelineReader {
   }
   void read_model();
   void read_merge_model(const Json& model);
+  void read_unigram(const Json& model);
+  template <class Model>
+  void set_model(std::shared_ptr<const Model> model) {
+    out_->model = std::make_unique<FunctionModel>(
+        [model](std::string_view text, std::vector<int32_t>& ids) { model->encode(text, ids); });
+  }
   std::optional<int32_t> unknown(const Json& model) const;
   std::vector<std::string> model_tokens() const;
+  std::vector<std::string> made_tokens() const;
   bool is_made(size_t id) const;
   void read_decoder();
 
@@ -329,6 +338,15 @@ std::vector<std::string> PipelineReader::model_tokens() const {
   return tokens;
 }
 
+/// Those that encoding may give; the others empty.
+std::vector<std::string> PipelineReader::made_tokens() const {
+  std::vector<std::string> tokens(source_.tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (is_made(i)) tokens[i] = source_.tokens[i];
+  }
+  return tokens;
+}
+
 std::optional<int32_t> PipelineReader::unknown(const Json& model) const {
   const std::string token = fields_.text(model, "unk_token");
   if (token.empty()) return std::nullopt;
@@ -355,6 +373,7 @@ void PipelineReader::read_merge_model(const Json& model) {
 
 void PipelineReader::read_model() {
   const Json& model = json_member(source_.root, "model");
+  const std::string place = fields_.where + ": tokenizer.json: model";
   std::string type = fields_.text(model, "type");
   if (type.empty() && model.contains("merges")) type = "BPE";
   if (type == "BPE") {
@@ -362,9 +381,31 @@ void PipelineReader::read_model() {
   } else if (type == "WordLevel") {
     out_->model = std::make_unique<WordLevelModel>(
         model_tokens(), [this](int32_t id) { return is_made(static_cast<size_t>(id)); }, unknown(model));
+  } else if (type == "Unigram") {
+    read_unigram(model);
+  } else if (type == "WordPiece") {
+    WordPieceModel parts;
+    parts.tokens = made_tokens();
+    parts.unk = unknown(model);
+    parts.prefix = fields_.text(model, "continuing_subword_prefix");
+    parts.max_characters = fields_.count(model, "max_input_chars_per_word", 100);
+    set_model(std::make_shared<const WordPiece>(parts, place));
   } else {
     throw Unsupported{"model of type " + quoted(type, 40)};
   }
+}
+
+void PipelineReader::read_unigram(const Json& model) {
+  UnigramModel parts;
+  parts.tokens = made_tokens();
+  parts.tokens.resize(source_.vocabulary.scores.size());
+  // The float of Vocabulary::scores would lose digits.
+  for (const Json& piece : json_member(model, "vocab")) parts.scores.push_back(piece[1].get<double>());
+  parts.tokens.resize(parts.scores.size());
+  parts.byte_fallback = fields_.flag(model, "byte_fallback", false);
+  const Json& unk = json_member(model, "unk_id");
+  if (!unk.is_null()) parts.unk = fields_.id(unk, "model.unk_id");
+  set_model(std::make_shared<const Unigram>(parts, fields_.where + ": tokenizer.json: model"));
 }
 
 void PipelineReader::read_decoder() {

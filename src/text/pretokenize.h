@@ -43,7 +43,7 @@ struct PretokenizerChoice {
   Pretokenizer kind;
   bool ignore_merges = false;  // a whole piece that is a token is that token, whatever the merges say
   bool add_bos = false;        // the default where the file does not say
-  bool add_eos = false;        // the same for the token at the end
+  bool add_sep = false;        // the same for the separator at the end
 };
 
 /// Nothing for names that this build does not know.

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "text/bpe.h"
-#include "text/pipeline.h"
+#include "text/pipeline_gguf.h"
 #include "text/sentencepiece.h"
 
 namespace godwit {
@@ -50,6 +50,7 @@ Tokenizer::Tokenizer(const Vocabulary& v)
       add_space_prefix_(v.add_space_prefix && v.model == "llama"),
       strip_count_(add_space_prefix_ ? 1 : 0) {
   if (v.add_bos && v.bos) before_.push_back(*v.bos);
+  if (v.add_sep && v.sep) after_.push_back(*v.sep);
   if (v.add_eos && v.eos) after_.push_back(*v.eos);
   const size_t n = v.tokens.size();
   types_.resize(n);
@@ -160,9 +161,10 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 std::unique_ptr<Tokenizer> make_tokenizer(const Vocabulary& vocabulary, std::string& why_not) {
   check_vocabulary(vocabulary);
   why_not.clear();
-  if (vocabulary.pipeline != nullptr) return make_pipeline_tokenizer(vocabulary);
+  if (vocabulary.pipeline != nullptr) return make_pipeline_tokenizer(vocabulary, vocabulary.pipeline);
   if (vocabulary.model == "gpt2") return make_byte_level_bpe(vocabulary, why_not);
   if (vocabulary.model == "llama") return make_sentencepiece_bpe(vocabulary);
+  if (auto pipeline = pipeline_of_gguf(vocabulary)) return make_pipeline_tokenizer(vocabulary, std::move(pipeline));
   why_not = !vocabulary.unsupported.empty() ? vocabulary.unsupported
             : vocabulary.model.empty() || vocabulary.model == "none" || vocabulary.model == "no_vocab"
                 ? "the model has no tokenizer"

@@ -290,9 +290,9 @@ TEST(Tokenizer, KindsNotKnown) {
   auto v = byte_level_vocabulary({.pre = "no-such-pre", .merges = {}});
   EXPECT_EQ(make_tokenizer(v, why_not), nullptr);
   EXPECT_THAT(why_not, ::testing::HasSubstr("no-such-pre"));
-  v.model = "rwkv";
+  v.model = "plamo2";
   EXPECT_EQ(make_tokenizer(v, why_not), nullptr);
-  EXPECT_THAT(why_not, ::testing::HasSubstr("rwkv"));
+  EXPECT_THAT(why_not, ::testing::HasSubstr("plamo2"));
   EXPECT_EQ(make_tokenizer({}, why_not), nullptr);
   EXPECT_THAT(why_not, ::testing::HasSubstr("no tokenizer"));
 }
