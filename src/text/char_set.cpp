@@ -164,18 +164,10 @@ std::optional<CharSet> CharSet::named(std::string_view name) {
     plain += static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
   }
   for (const NamedBits& known : kNamedBits) {
-    if (known.name != plain) continue;
-    CharSet set = of_bits(known.bits, known.flags);
-    if (plain == "punct") {  // as POSIX has it: with ASCII's symbols
-      for (const char c : {'$', '+', '<', '=', '>', '^', '`', '|', '~'}) {
-        set.add(static_cast<uint32_t>(c), static_cast<uint32_t>(c));
-      }
-      set.normalize();
-    }
-    return set;
+    if (known.name == plain) return of_bits(known.bits, known.flags);
   }
   if (plain == "word") {
-    // With the six superscripts and fractions of Latin-1, as Oniguruma has it.
+    // With six superscripts and fractions of Latin-1, as Oniguruma has it.
     CharSet set = of_bits(kAnyM | kNd | kPc, kAlphabetic);
     for (const uint32_t c : {0xB2u, 0xB3u, 0xB9u, 0xBCu, 0xBDu, 0xBEu}) set.add(c, c);
     set.normalize();

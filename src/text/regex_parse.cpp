@@ -490,9 +490,15 @@ class RegexParser {
       default:
         break;
     }
-    if (const std::optional<CharSet> set = class_escape(c)) return set_node(options.any_case ? set->any_case() : *set);
+    if (std::optional<CharSet> set = class_escape(c)) {  // case matters to these, as in Oniguruma
+      return set_node(*std::move(set));
+    }
     return literal(character_escape(c), options);
   }
+
+  /// \w within [...], and [:word:]: without six superscripts and fractions of Latin-1 that \w, \b and \p{Word} have, as
+  /// in Oniguruma.
+  static CharSet word_in_set() { return CharSet::of_bits(kAnyM | kNd | kPc, kAlphabetic); }
 
   /// One member of [...]: a set, or a character that may begin a range.
   struct Member {
@@ -506,7 +512,9 @@ class RegexParser {
     const uint32_t c = next("[...]");
     if (c == '[') {
       m.is_set = true;
-      m.set = take(":") ? posix() : bracket(options, depth + 1);
+      Options inner = options;
+      inner.any_case = false;  // case is forgotten once, in the outermost set
+      m.set = take(":") ? posix() : bracket(inner, depth + 1);
       return m;
     }
     if (c != '\\') {
@@ -516,6 +524,9 @@ class RegexParser {
     const uint32_t escaped = next("an escape");
     if (escaped == 'b') {
       m.code = '\b';
+    } else if (escaped == 'w' || escaped == 'W') {
+      m.is_set = true;
+      m.set = escaped == 'w' ? word_in_set() : word_in_set().complement();
     } else if (std::optional<CharSet> set = class_escape(escaped)) {
       m.is_set = true;
       m.set = *std::move(set);
@@ -535,7 +546,10 @@ class RegexParser {
     if (std::find(std::begin(kNames), std::end(kNames), name) == std::end(kNames)) {
       unsupported("the class " + quoted("[:" + name + ":]"));
     }
-    const CharSet set = *CharSet::named(name);
+    // Other than \p{Punct}, [:punct:] has all symbols.
+    const CharSet set = name == "punct"  ? CharSet::of_bits(kAnyP | kAnyS)
+                        : name == "word" ? word_in_set()
+                                         : *CharSet::named(name);
     return negated ? set.complement() : set;
   }
 
@@ -547,7 +561,6 @@ class RegexParser {
     CharSet set;
     const auto close = [&] {
       set.normalize();
-      if (options.any_case) set = set.any_case();
       all = all ? all->intersection(set) : set;
       set = CharSet();
     };
@@ -582,6 +595,7 @@ class RegexParser {
     }
     take("]");
     close();
+    if (options.any_case) *all = all->any_case();
     return negated ? all->complement() : *all;
   }
 
