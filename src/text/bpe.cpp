@@ -83,6 +83,11 @@ class ByteLevelBpe final : public Tokenizer {
 
 uint32_t byte_level_code(uint8_t byte) { return alphabet().code[byte]; }
 
+std::optional<uint8_t> byte_of_level_code(uint32_t code) {
+  if (code >= alphabet().byte.size() || alphabet().byte[code] < 0) return std::nullopt;
+  return static_cast<uint8_t>(alphabet().byte[code]);
+}
+
 std::string to_byte_level(std::string_view bytes) {
   std::string text;
   for (const char c : bytes) append_utf8(text, byte_level_code(static_cast<uint8_t>(c)));
@@ -93,8 +98,9 @@ std::optional<std::string> from_byte_level(std::string_view text) {
   std::string bytes;
   for (size_t at = 0; at < text.size();) {
     const Decoded d = decode_utf8(text, at);
-    if (d.code >= alphabet().byte.size() || alphabet().byte[d.code] < 0) return std::nullopt;
-    bytes.push_back(static_cast<char>(alphabet().byte[d.code]));
+    const std::optional<uint8_t> byte = byte_of_level_code(d.code);
+    if (!byte) return std::nullopt;
+    bytes.push_back(static_cast<char>(*byte));
     at += d.length;
   }
   return bytes;

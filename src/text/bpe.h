@@ -16,6 +16,9 @@ namespace godwit {
 /// bytes for U+0100 on. Source: GPT-2 (Radford et al. 2019), encoder.py.
 uint32_t byte_level_code(uint8_t byte);
 
+/// The byte that a code point of the byte-level alphabet stands for; nothing for others.
+std::optional<uint8_t> byte_of_level_code(uint32_t code);
+
 /// `bytes` in the byte-level alphabet, as UTF-8.
 std::string to_byte_level(std::string_view bytes);
 

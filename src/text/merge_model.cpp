@@ -8,6 +8,15 @@
 #include "text/unicode.h"
 
 namespace godwit {
+namespace {
+
+constexpr size_t kWorthCutting = 48;  // symbols
+
+uint64_t pair_key(int32_t left, int32_t right) {
+  return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+}
+
+}  // namespace
 
 void encode_pieces(const PieceModel& model, std::string_view text, const std::vector<PieceRange>& pieces,
                    std::vector<int32_t>& ids) {
@@ -75,6 +84,8 @@ MergeModel::MergeModel(const MergeModelParts& parts, const std::string& place)
     if (token.empty() || (parts.is_made && !parts.is_made(id))) continue;
     if (!bytes_) {
       ids_[token] = id;
+      const Decoded d = decode_utf8(token, 0);
+      if (d.length == token.size() && d.code != kInvalidByte) characters_[d.code] = id;
       continue;
     }
     std::optional<std::string> bytes = from_byte_level(token);
@@ -83,6 +94,8 @@ MergeModel::MergeModel(const MergeModelParts& parts, const std::string& place)
     if (ignore_merges_) ids_[*std::move(bytes)] = id;
   }
   read_merges(parts, place);
+  may_cut_ = prefix_.empty() && suffix_.empty();
+  if (may_cut_) find_joined(parts.tokens);
 }
 
 void MergeModel::read_merges(const MergeModelParts& parts, const std::string& place) {
@@ -126,10 +139,14 @@ void MergeModel::add_symbols(std::string_view piece, std::vector<MergePart>& sym
   };
   std::string text;
   for (size_t at = 0; at < piece.size();) {
-    const uint32_t length = bytes_ ? 1 : decode_utf8(piece, at).length;
+    const Decoded d = bytes_ ? Decoded{0, 1} : decode_utf8(piece, at);
+    const uint32_t length = d.length;
     int32_t id = -1;
+    const bool affixes = (at == 0 ? false : !prefix_.empty()) || (at + length == piece.size() && !suffix_.empty());
     if (bytes_) {
       id = byte_ids_[static_cast<uint8_t>(piece[at])];
+    } else if (!affixes && d.code != kInvalidByte && (id = character(d.code)) >= 0) {
+      // the usual case
     } else {
       text.clear();
       if (at > 0) text += prefix_;
@@ -163,15 +180,51 @@ void MergeModel::encode(std::string_view piece, std::vector<int32_t>& ids) const
   std::vector<MergePart> symbols;
   symbols.reserve(piece.size());
   add_symbols(piece, symbols);
-  merge_by_rank(
-      symbols,
-      [&](int32_t left, int32_t right) {
-        return ranks_.find(uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right));
-      },
-      [&](uint32_t rank) { return merges_[rank].result; });
-  for (const MergePart& symbol : symbols) {
-    if (symbol.length > 0) ids.push_back(symbol.id);
+  const auto rank_of = [&](const MergePart& left, const MergePart& right) {
+    return ranks_.find(pair_key(left.id, right.id));
+  };
+  const auto result_of = [&](const MergePart&, const MergePart&, uint32_t rank) { return merges_[rank].result; };
+  const auto finish = [&](std::vector<MergePart>& parts) {
+    merge_by_rank(parts, merges_.size(), rank_of, result_of);
+    for (const MergePart& part : parts) {
+      if (part.length > 0) ids.push_back(part.id);
+    }
+  };
+  if (!may_cut_ || symbols.size() < kWorthCutting) return finish(symbols);
+  // Long pieces (of vocabularies that do not split text) are cut where no token reaches across.
+  std::vector<MergePart> parts;
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    MergePart symbol = symbols[i];
+    symbol.previous = static_cast<int32_t>(parts.size()) - 1;
+    symbol.next = static_cast<int32_t>(parts.size()) + 1;
+    parts.push_back(symbol);
+    if (i + 1 < symbols.size() && joined_.find(pair_key(symbol.id, symbols[i + 1].id)) != IdMap::kNone) continue;
+    parts.back().next = -1;
+    finish(parts);
+    parts.clear();
   }
+}
+
+/// Which symbols stand side by side within what merges make: everything else is a place to cut.
+void MergeModel::find_joined(const std::vector<std::string>& tokens) {
+  for (const Merge& merge : merges_) {
+    joined_.insert(pair_key(merge.left, merge.right), 0);  // symbols that are no characters too
+    int32_t last = -1;
+    const std::string_view token = tokens[static_cast<size_t>(merge.result)];
+    for (size_t at = 0; at < token.size();) {
+      const Decoded d = decode_utf8(token, at);
+      const int32_t id = bytes_ ? byte_symbol(d.code) : character(d.code);
+      if (last >= 0 && id >= 0) joined_.insert(pair_key(last, id), 0);
+      last = id;
+      at += d.length;
+    }
+  }
+}
+
+/// The symbol of a character of the byte-level alphabet.
+int32_t MergeModel::byte_symbol(uint32_t code) const {
+  const std::optional<uint8_t> byte = byte_of_level_code(code);
+  return byte ? byte_ids_[*byte] : -1;
 }
 
 }  // namespace godwit

@@ -82,12 +82,21 @@ class MergeModel final : public PieceModel {
     return found == ids_.end() ? -1 : found->second;
   }
   void read_merges(const MergeModelParts& parts, const std::string& place);
+  void find_joined(const std::vector<std::string>& tokens);
+  int32_t byte_symbol(uint32_t code) const;
+  int32_t character(uint32_t code) const {
+    const auto found = characters_.find(code);
+    return found == characters_.end() ? -1 : found->second;
+  }
   void add_symbols(std::string_view piece, std::vector<MergePart>& symbols) const;
 
-  std::unordered_map<std::string, int32_t> ids_;  // by what they stand for: bytes, or characters
-  std::vector<Merge> merges_;                     // by rank
-  IdMap ranks_;                                   // (left, right) -> rank
-  std::array<int32_t, 256> byte_ids_;             // bytes: of the byte; else: of its token <0xHH>
+  std::unordered_map<std::string, int32_t> ids_;      // by what they stand for: bytes, or characters
+  std::vector<Merge> merges_;                         // by rank
+  IdMap ranks_;                                       // (left, right) -> rank
+  IdMap joined_;                                      // pairs of symbols that stand side by side in some result
+  std::unordered_map<uint32_t, int32_t> characters_;  // by code point
+  bool may_cut_ = false;
+  std::array<int32_t, 256> byte_ids_;  // bytes: of the byte; else: of its token <0xHH>
   std::optional<int32_t> unk_;
   std::string prefix_, suffix_;
   bool fuse_unk_, byte_fallback_, ignore_merges_, bytes_;
