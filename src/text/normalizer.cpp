@@ -199,6 +199,7 @@ std::string Normalizer::apply(std::string_view original) const {
         break;
       case NormalizerStep::kReplaceString:
       case NormalizerStep::kReplaceRegex: {
+        if (text.empty()) break;  // nothing matches there, not even an empty match
         std::string out;
         size_t last = 0;
         const auto put = [&](size_t begin, size_t end) {

@@ -19,21 +19,6 @@ constexpr uint32_t kNoStep = ~uint32_t{0};
 constexpr size_t kMaxClasses = 4096;
 constexpr size_t kCacheBytes = size_t{4} << 20;  // of the states that one block of text can make
 
-/// One step of the program; all but kSet and kMatch take no character.
-struct Step {
-  enum Kind : uint8_t { kSet, kSplit, kCheck, kMatch } kind = kMatch;
-  bool is_loop = false;  // kSplit: comes back here; `exit` leads on
-  bool at_end = false;   // kCheck of kAhead: holds at the end
-  RegexNode::Kind check = RegexNode::kEmpty;
-  uint32_t next = kNoStep;   // kSplit: what is tried first
-  uint32_t other = kNoStep;  // kSplit: what is tried then
-  uint32_t exit = kNoStep;
-  uint32_t set = 0;  // of kSet and kAhead
-};
-
-/// What stands before a place, as far as ^ and \b ask.
-enum Before : uint32_t { kStart, kAfterNewline, kAfterWord, kAfterOther, kBefores };
-
 using Bits = std::vector<uint64_t>;
 bool has_bit(const Bits& bits, size_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
 void set_bit(Bits& bits, size_t i) { bits[i / 64] |= uint64_t{1} << (i % 64); }
@@ -42,6 +27,22 @@ void set_bit(Bits& bits, size_t i) { bits[i / 64] |= uint64_t{1} << (i % 64); }
 
 /// The steps, and the classes of characters that no set of the expression tells apart.
 class Regex::Program {
+ private:
+  /// One step of the program; all but kSet and kMatch take no character.
+  struct Step {
+    enum Kind : uint8_t { kSet, kSplit, kCheck, kMatch } kind = kMatch;
+    bool is_loop = false;  // kSplit: comes back here; `exit` leads on
+    bool at_end = false;   // kCheck of kAhead: holds at the end
+    RegexNode::Kind check = RegexNode::kEmpty;
+    uint32_t next = kNoStep;   // kSplit: what is tried first
+    uint32_t other = kNoStep;  // kSplit: what is tried then
+    uint32_t exit = kNoStep;
+    uint32_t set = 0;  // of kSet and kAhead
+  };
+
+  /// What stands before a place, as far as ^ and \b ask.
+  enum Before : uint32_t { kStart, kAfterNewline, kAfterWord, kAfterOther, kBefores };
+
  public:
   Program(std::string_view source, std::string_view where) : source_(source), where_(where) {
     const RegexNode tree = parse_regex(source, where);

@@ -41,8 +41,6 @@ SentencePieceEncoder::SentencePieceEncoder(SentencePieceModel model)
     if (type == kTokenNormal || type == kTokenUserDefined || type == kTokenUnused) {
       mergeable_.emplace(piece, id);
       longest_ = std::max(longest_, piece.size());
-    } else {
-      reserved_.emplace(piece, id);
     }
     if (type == kTokenByte) byte_ids_[*parse_byte_token(model_.pieces[i])] = id;
   }
@@ -99,13 +97,14 @@ std::string SentencePieceEncoder::normalize(std::string_view text) const {
     if (out.size() > limit) invalid("{}: a text grows beyond {} bytes", printable_path(model_.source), limit);
     after_space = trim && part.ends_with(' ');
   }
-  while (trim && out.ends_with(space)) out.resize(out.size() - space.size());
+  std::string_view kept = out;
+  while (trim && kept.ends_with(space)) kept.remove_suffix(space.size());
+  out.erase(kept.size());
   if (model_.add_dummy_prefix && model_.whitespace_as_suffix) out += space;
   return out;
 }
 
 int32_t SentencePieceEncoder::id_of(std::string_view piece) const {
-  if (const auto found = reserved_.find(piece); found != reserved_.end()) return found->second;
   if (piece.size() > longest_) return model_.unk;
   const auto found = mergeable_.find(piece);
   return found == mergeable_.end() ? model_.unk : found->second;
@@ -163,13 +162,17 @@ void SentencePieceEncoder::cut_bpe(std::string_view text, std::vector<Piece>& pi
       const std::string_view piece = stack.back();
       stack.pop_back();
       const int32_t id = id_of(piece);
-      const auto apart = unused.find(piece);
-      if (model_.types[static_cast<size_t>(id)] == kTokenUnused && apart != unused.end()) {
-        stack.push_back(piece.substr(apart->second));
-        stack.push_back(piece.substr(0, apart->second));
-      } else {
+      if (model_.types[static_cast<size_t>(id)] != kTokenUnused) {
         pieces.push_back({piece.size(), id});
+        continue;
       }
+      const auto apart = unused.find(piece);
+      if (apart == unused.end()) {  // a character
+        pieces.push_back({piece.size(), model_.unk});
+        continue;
+      }
+      stack.push_back(piece.substr(apart->second));
+      stack.push_back(piece.substr(0, apart->second));
     }
   }
 }

@@ -52,7 +52,6 @@ class SentencePieceEncoder {
   Charsmap charsmap_;
   ByteTrie user_defined_;
   std::unordered_map<std::string_view, int32_t> mergeable_;  // normal, user-defined and unused pieces
-  std::unordered_map<std::string_view, int32_t> reserved_;   // the others
   std::vector<uint32_t> ranks_;                              // by piece: 0 has the highest score
   size_t longest_ = 0;
   std::array<int32_t, 256> byte_ids_;

@@ -31,7 +31,7 @@ Unigram::Unigram(const UnigramModel& model, std::string_view where)
     if (unk_ < 0 || static_cast<size_t>(unk_) >= n) invalid("{}: expected an unk_id below {}, got {}", where, n, unk_);
   }
   byte_ids_.fill(-1);
-  double least = std::numeric_limits<double>::infinity(), most = -least;
+  double least = std::numeric_limits<double>::infinity();
   std::vector<std::pair<std::string_view, int32_t>> strings;
   for (size_t i = 0; i < n; ++i) {
     const std::string& token = model.tokens[i];
@@ -45,17 +45,15 @@ Unigram::Unigram(const UnigramModel& model, std::string_view where)
       byte_ids_[*byte] = id;
     if (type == kTokenNormal || type == kTokenUndefined) {
       least = std::min(least, model.scores[i]);
-      most = std::max(most, model.scores[i]);
     } else if (type != kTokenUserDefined) {
       continue;
     }
     preferred_[i] = type == kTokenUserDefined;
     strings.emplace_back(token, id);
   }
-  if (!std::isfinite(least)) least = most = 0;
+  if (!std::isfinite(least)) least = 0;
   // In 32 bits as SentencePiece does.
   unknown_score_ = sentencepiece_ ? static_cast<double>(static_cast<float>(least) - 10.0f) : least - kUnknownPenalty;
-  best_score_ = most;
   trie_ = ByteTrie(strings);
 }
 
@@ -77,10 +75,9 @@ void Unigram::find_best(std::string_view text, std::vector<Node>& best) const {
       if (node == ByteTrie::kNone) break;
       const int32_t id = trie_.value(node);
       if (id < 0) continue;
-      const double bytes = static_cast<double>(end - at);
-      const double score = preferred_[static_cast<size_t>(id)]
-                               ? static_cast<double>(static_cast<float>(bytes * best_score_)) - 0.1
-                               : scores_[static_cast<size_t>(id)];
+      // Above 0 and so above all logarithms, and the longer the higher.
+      const double score = preferred_[static_cast<size_t>(id)] ? static_cast<double>(end - at) * 0.1 - 0.1
+                                                               : scores_[static_cast<size_t>(id)];
       offer(at, end, score, id);
       single = single || end - at == length;
     }

@@ -58,7 +58,6 @@ class Unigram {
   std::array<int32_t, 256> byte_ids_;
   int32_t unk_ = -1;
   double unknown_score_ = 0;
-  double best_score_ = 0;
   bool byte_fallback_, sentencepiece_;
 };
 

@@ -3,11 +3,13 @@
 
   units_fuzz.py READER [--n 100000] [--seed 1] [WORD...]
 
-READER is the program units_reader (built from units_reader.cpp). Only comparisons whose name contains one of the words
-are made. Needs unicodedata2==16.0.0: strings hold code points of Unicode 16 and no later ones. Prints a line a
+READER is the program units_reader (build target units_reader). Only comparisons whose name contains one of the words
+are made. With --golden FILE, nothing is compared: a choice of short strings, and what the other implementations make of
+them, is written to FILE (READER may be -). Needs unicodedata2==16.0.0: strings hold code points of Unicode 16 and no later ones. Prints a line a
 comparison and exits with 1 when any result differs.
 """
 import argparse
+import base64
 import json
 import os
 import random
@@ -82,7 +84,11 @@ class Run:
         self.failed = False
         self.folder = tempfile.mkdtemp()
         rng = random.Random(options.seed)
+        self.golden = {"texts": [], "units": []}
         self.texts = [string(rng) for _ in range(options.n)]
+        if options.golden:
+            self.texts = [t for t in self.texts if len(t) <= 40][:24]
+            self.golden["texts"] = [base64.b64encode(t.encode()).decode() for t in self.texts]
 
     def wants(self, name):
         return not self.options.words or any(w in name for w in self.options.words)
@@ -90,6 +96,8 @@ class Run:
     def compare(self, name, args, expected, texts=None, keep=lambda theirs: True):
         if not self.wants(name):
             return
+        if self.options.golden:
+            return self.add_golden(name, args, [expected(t) for t in self.texts])
         texts = self.texts if texts is None else texts
         results = ours(self.options.reader, args, texts)
         bad = []
@@ -101,6 +109,14 @@ class Run:
         for text, theirs, result in sorted(bad, key=lambda b: len(b[0]))[:self.options.show]:
             print("  ", ascii(text), "\n     theirs", theirs[:300], "\n     ours  ", result[:300])
         self.failed = self.failed or bool(bad)
+
+    def add_golden(self, name, args, results):
+        unit = {"name": name, "args": args, "results": results}
+        if args[0] not in ("regex", "normalizer"):
+            with open(args[1], "rb") as file:
+                unit["file"] = base64.b64encode(file.read()).decode()
+            args[1] = ""
+        self.golden["units"].append(unit)
 
     def file(self, name, text):
         path = os.path.join(self.folder, name)
@@ -123,7 +139,7 @@ def normalizer_comparisons(run):
     compare("Strip right", ["strip:01"], n.Strip(left=False, right=True))
     compare("StripAccents", ["accents"], n.StripAccents())
     compare("Nmt", ["nmt"], n.Nmt())
-    for flags in range(16):
+    for flags in range(0, 16, 5 if run.options.golden else 1):
         c, z, s, l = [bool(flags >> i & 1) for i in range(4)]
         compare(f"Bert {flags:04b}", ["bert:" + "".join("01"[b] for b in (c, z, s, l))],
                 n.BertNormalizer(clean_text=c, handle_chinese_chars=z, strip_accents=s, lowercase=l))
@@ -200,7 +216,7 @@ EVERY = ["".join(c + ("\n" if i % 2 else " ") for i, c in enumerate(EVERY[at:at 
 
 
 def regex_comparisons(run):
-    for pattern in SETS:
+    for pattern in [] if run.options.golden else SETS:
         compare_regex(run, "set " + pattern, pattern, EVERY)
     for name, pattern in EXPRESSIONS.items():
         compare_regex(run, name, pattern, run.texts)
@@ -210,13 +226,19 @@ def compare_regex(run, name, pattern, texts):
     if not run.wants("regex " + name):
         return
     split = pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
-    results = ours(run.options.reader, ["regex", hexed(pattern)], texts)
-    bad = 0
-    for text, result in zip(texts, results):
+
+    def expected(text):
         place = [0]
         for c in text:
             place.append(place[-1] + (1 if c < "\x80" else 2 if c < "\u0800" else 3 if c < "\U00010000" else 4))
-        theirs = [f"{place[begin]}-{place[end]}" for _, (begin, end) in split.pre_tokenize_str(text)]
+        return [f"{place[begin]}-{place[end]}" for _, (begin, end) in split.pre_tokenize_str(text)]
+
+    if run.options.golden:
+        return run.add_golden(name, ["regex", hexed(pattern)], [" ".join(expected(t)) for t in texts])
+    results = ours(run.options.reader, ["regex", hexed(pattern)], texts)
+    bad = 0
+    for text, result in zip(texts, results):
+        theirs = expected(text)
         matches = [m for m in result.split() if m.split("-")[0] != m.split("-")[1]]
         if matches != theirs:
             bad += 1
@@ -229,47 +251,66 @@ def compare_regex(run, name, pattern, texts):
 
 def corpus(run):
     """Lines to train on: what the machine has of plain text, and fuzzed strings."""
-    lines = [t.replace("\n", " ").replace("\r", " ") for t in run.texts[:300]] * 2
+    lines = [] if run.options.golden else [t.replace("\n", " ").replace("\r", " ") for t in run.texts[:300]] * 2
     for name in sorted(os.listdir("/usr/share/common-licenses")):
         with open(os.path.join("/usr/share/common-licenses", name), errors="replace") as text:
             lines += [line.strip() for line in text if line.strip()]
-    return [line.replace("\0", "") for line in lines if line.strip()]
+    lines = [line.replace("\0", "") for line in lines if line.strip()]
+    return [line for line in lines if line.isascii()][:1000] if run.options.golden else lines
+
+
+def fields(data):
+    """The fields of a protobuf message: number, wire type, value."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(data):
+        tag = varint()
+        if tag & 7 == 0:
+            yield tag >> 3, 0, varint()
+        else:
+            size = varint() if tag & 7 == 2 else {1: 8, 5: 4}[tag & 7]
+            yield tag >> 3, tag & 7, data[at:at + size]
+            at += size
 
 
 def charsmap_of(path):
     """Field 2 of field 3 of the protobuf."""
-    data = open(path, "rb").read()
+    with open(path, "rb") as file:
+        spec = next(value for field, _, value in fields(file.read()) if field == 3)
+    return next((value for field, _, value in fields(spec) if field == 2), b"")
 
-    def fields(data):
-        at = 0
 
-        def varint():
-            nonlocal at
-            value = shift = 0
-            while True:
-                byte = data[at]
-                at += 1
-                value |= (byte & 127) << shift
-                shift += 7
-                if byte < 128:
-                    return value
+def make_unused(path, rng):
+    """Gives one in five normal pieces of a model the type UNUSED (5)."""
 
-        while at < len(data):
-            tag = varint()
-            if tag & 7 == 0:
-                yield tag >> 3, varint()
-            else:
-                size = varint() if tag & 7 == 2 else {1: 8, 5: 4}[tag & 7]
-                yield tag >> 3, data[at:at + size]
-                at += size
+    def varint(value):
+        return bytes([value & 127 | 128]) + varint(value >> 7) if value > 127 else bytes([value])
 
-    spec = next(value for field, value in fields(data) if field == 3)
-    return next((value for field, value in fields(spec) if field == 2), b"")
+    with open(path, "rb") as file:
+        messages = list(fields(file.read()))
+    with open(path, "wb") as out:
+        for field, wire, value in messages:
+            if field == 1 and not any(f == 3 for f, _, _ in fields(value)) and rng.random() < 0.2:
+                value += b"\x18\x05"
+            out.write(varint(field << 3 | wire) + varint(len(value)) + value)
 
 
 def sentencepiece_comparisons(run):
     lines = corpus(run)
-    common = dict(vocab_size=2000, hard_vocab_limit=False, character_coverage=0.98, minloglevel=2, num_threads=1)
+    rules = run.file("rules.tsv", "".join(f"{a}\t{b}\n" for a, b in (
+        ("FF21", "41"), ("65 301", "E9"), ("FB01", "66 69"), ("9", "20"), ("A", "20"), ("200B", ""), ("1100 1161", "AC00"))))
+    common = dict(vocab_size=400 if run.options.golden else 2000, hard_vocab_limit=False, character_coverage=0.98, minloglevel=2, num_threads=1)
     variants = {
         "unigram": dict(model_type="unigram"),
         "unigram bytes": dict(model_type="unigram", byte_fallback=True),
@@ -277,7 +318,9 @@ def sentencepiece_comparisons(run):
         "unigram spaces": dict(model_type="unigram", remove_extra_whitespaces=False, byte_fallback=True),
         "unigram identity": dict(model_type="unigram", normalization_rule_name="identity", add_dummy_prefix=False),
         "unigram nfkc_cf": dict(model_type="unigram", normalization_rule_name="nfkc_cf"),
+        "unigram rules": dict(model_type="unigram", normalization_rule_tsv=rules, user_defined_symbols=["the ", "12"]),
         "unigram suffix": dict(model_type="unigram", treat_whitespace_as_suffix=True),
+        "unigram unused": dict(model_type="unigram"), "bpe unused": dict(model_type="bpe", byte_fallback=True),
         "bpe": dict(model_type="bpe"),
         "bpe bytes": dict(model_type="bpe", byte_fallback=True),
         "bpe llama": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity",
@@ -292,12 +335,16 @@ def sentencepiece_comparisons(run):
     for name, options in variants.items():
         if not (run.wants("sentencepiece " + name) or run.wants("precompiled " + name)):
             continue
+        if run.options.golden and name not in ("unigram rules", "unigram identity", "bpe gemma", "bpe llama"):
+            continue
         prefix = os.path.join(run.folder, "sp")
         sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_prefix=prefix, **{**common, **options})
+        if "unused" in name:
+            make_unused(prefix + ".model", random.Random(run.options.seed))
         theirs = sentencepiece.SentencePieceProcessor(model_file=prefix + ".model")
         run.compare(f"sentencepiece {name}", ["sentencepiece", prefix + ".model"],
                     lambda t: " ".join(map(str, theirs.encode(t))))
-        if name in ("unigram", "unigram nfkc_cf", "bpe nmt_nfkc_cf"):
+        if not run.options.golden and name in ("unigram", "unigram nfkc_cf", "bpe nmt_nfkc_cf"):
             charsmap = charsmap_of(prefix + ".model")
             path = os.path.join(run.folder, "charsmap")
             with open(path, "wb") as out:
@@ -319,7 +366,7 @@ def model_comparisons(run):
             continue
         tokenizer = Tokenizer(models.Unigram())
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-        tokenizer.train_from_iterator(lines, trainers.UnigramTrainer(vocab_size=8000, unk_token="<unk>", show_progress=False,
+        tokenizer.train_from_iterator(lines, trainers.UnigramTrainer(vocab_size=300 if run.options.golden else 8000, unk_token="<unk>", show_progress=False,
                                                                      special_tokens=["<s>", "<unk>"]))
         vocabulary = json.loads(tokenizer.to_str())["model"]["vocab"]
         if fallback:
@@ -327,13 +374,13 @@ def model_comparisons(run):
         unk = next(i for i, (token, _) in enumerate(vocabulary) if token == "<unk>")
         theirs = Tokenizer(models.Unigram([tuple(v) for v in vocabulary], unk_id=unk, byte_fallback=fallback))
         path = run.file("unigram.txt", "".join(f"{hexed(t)} {s!r}\n" for t, s in vocabulary))
-        texts = [t for t in run.texts if t]
+        texts = [t for t in run.texts if t]  # an empty text has no pieces
         run.compare(f"tokenizers {name}", ["unigram", path, str(unk), "1" if fallback else "0"],
                     lambda t: " ".join(map(str, theirs.encode(t).ids)), texts)
     if run.wants("tokenizers wordpiece"):
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.train_from_iterator(lines, trainers.WordPieceTrainer(vocab_size=3000, special_tokens=["[UNK]"], show_progress=False))
+        tokenizer.train_from_iterator(lines, trainers.WordPieceTrainer(vocab_size=300 if run.options.golden else 3000, special_tokens=["[UNK]"], show_progress=False))
         vocabulary = tokenizer.get_vocab()
         path = run.file("wordpiece.txt", "".join(hexed(t) + "\n" for t in sorted(vocabulary, key=vocabulary.get)))
         theirs = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
@@ -377,12 +424,16 @@ def main():
     parser.add_argument("--n", type=int, default=100000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=3, help="differences to print for each comparison")
+    parser.add_argument("--golden", help="write this file instead")
     parser.add_argument("words", nargs="*")
     run = Run(parser.parse_intermixed_args())
     normalizer_comparisons(run)
     regex_comparisons(run)
     model_comparisons(run)
     sentencepiece_comparisons(run)
+    if run.options.golden:
+        with open(run.options.golden, "w") as out:
+            out.write(json.dumps(run.golden, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n")
     sys.exit(run.failed)
 
 
