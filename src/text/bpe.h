@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "text/id_map.h"
 #include "text/tokenizer.h"
 
 namespace godwit {
@@ -16,6 +15,9 @@ namespace godwit {
 /// The byte-level alphabet: the code point that stands for a byte. Printable Latin-1 stands for itself, the other 68
 /// bytes for U+0100 on. Source: GPT-2 (Radford et al. 2019), encoder.py.
 uint32_t byte_level_code(uint8_t byte);
+
+/// The byte that a code point of the byte-level alphabet stands for; nothing for others.
+std::optional<uint8_t> byte_of_level_code(uint32_t code);
 
 /// `bytes` in the byte-level alphabet, as UTF-8.
 std::string to_byte_level(std::string_view bytes);

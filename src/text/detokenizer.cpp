@@ -28,14 +28,8 @@ size_t append_valid(std::string_view bytes, bool last, std::string& out) {
 }  // namespace
 
 std::string Detokenizer::push(int32_t id) {
-  std::string_view piece = tokenizer_->piece(id);
-  if (tokenizer_->is_special(id)) {
-    if (!show_special_) return {};
-  } else if (strip_ && !piece.empty()) {
-    if (piece.front() == ' ') piece.remove_prefix(1);
-    strip_ = false;
-  }
-  held_ += piece;
+  if (tokenizer_->is_special(id) && !show_special_) return {};
+  held_ += tokenizer_->next_text(id, state_);
   std::string text;
   held_.erase(0, append_valid(held_, false, text));
   return text;

@@ -22,7 +22,7 @@ class Detokenizer {
   explicit Detokenizer(const Tokenizer& tokenizer, const DetokenizerOptions& options = {})
       : tokenizer_(&tokenizer),
         show_special_(options.show_special),
-        strip_(options.begins_text && tokenizer.adds_space_prefix()) {}
+        state_(options.begins_text ? tokenizer.text_begins() : tokenizer.text_goes_on()) {}
 
   /// The text that this id completes; always valid UTF-8, perhaps empty.
   std::string push(int32_t id);
@@ -33,7 +33,7 @@ class Detokenizer {
  private:
   const Tokenizer* tokenizer_;
   bool show_special_;
-  bool strip_;
+  Tokenizer::TextState state_;
   std::string held_;  // at most 3 bytes between calls
 };
 

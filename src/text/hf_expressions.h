@@ -14,7 +14,8 @@ struct HfExpressions {
   std::vector<std::string> expressions;
 };
 
-/// For every splitter of pretokenize.h; where whole tokens go before merges there is an entry of its own.
+/// For the splitters of pretokenize.h that tokenizer.json has; where whole tokens go before merges there is an entry of
+/// its own.
 const std::vector<HfExpressions>& hf_expressions();
 
 /// GPT-2's expression: what ByteLevel with use_regex does.

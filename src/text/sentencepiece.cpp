@@ -7,18 +7,19 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "text/merge_queue.h"
+#include "text/merge_model.h"
 #include "text/unicode.h"
 
 namespace godwit {
 namespace {
 
-class SentencePieceBpe final : public Tokenizer {
+class SentencePieceBpe final : public Tokenizer, private PieceModel {
  public:
   explicit SentencePieceBpe(const Vocabulary& vocabulary);
 
  private:
   void encode_text(std::string_view text, bool opens, std::vector<int32_t>& ids) const override;
+  void encode(std::string_view piece, std::vector<int32_t>& ids) const override;  // of escaped text
   std::string escape(std::string_view text, bool opens) const;
   void append(std::string_view text, std::vector<int32_t>& ids) const;
   int32_t find(std::string_view text) const {
@@ -29,6 +30,7 @@ class SentencePieceBpe final : public Tokenizer {
 
   std::vector<std::string> tokens_;                    // normal and user-defined ones as they stand in the file
   std::unordered_map<std::string_view, int32_t> ids_;  // of the same; views into tokens_
+  IdMap joined_;                                       // pairs of code points that stand side by side in some token
   std::vector<uint32_t> ranks_;                        // by token: 0 has the highest score
   std::array<int32_t, 256> byte_ids_;
   size_t longest_ = 0;
@@ -70,7 +72,15 @@ SentencePieceBpe::SentencePieceBpe(const Vocabulary& v) : Tokenizer(v), ranks_(r
   set_pieces(pieces);
   ids_.reserve(tokens_.size());
   for (size_t i = 0; i < tokens_.size(); ++i) {
-    if (!tokens_[i].empty()) ids_[tokens_[i]] = static_cast<int32_t>(i);
+    if (tokens_[i].empty()) continue;
+    ids_[tokens_[i]] = static_cast<int32_t>(i);
+    uint32_t last = 0;
+    for (size_t at = 0; at < tokens_[i].size();) {
+      const Decoded d = decode_utf8(tokens_[i], at);
+      if (at > 0) joined_.insert(uint64_t{last} << 32 | d.code, 0);
+      last = d.code;
+      at += d.length;
+    }
   }
 }
 
@@ -90,6 +100,23 @@ std::string SentencePieceBpe::escape(std::string_view text, bool opens) const {
 
 void SentencePieceBpe::encode_text(std::string_view raw, bool opens, std::vector<int32_t>& ids) const {
   const std::string text = escape(raw, opens);
+  // Cut where no token reaches across: what is merged on one side never depends on the other.
+  std::vector<PieceRange> pieces;
+  uint32_t begin = 0, last = 0;
+  for (uint32_t at = 0; at < text.size();) {
+    const Decoded d = decode_utf8(text, at);
+    if (at > 0 && joined_.find(uint64_t{last} << 32 | d.code) == IdMap::kNone) {
+      pieces.push_back({begin, at});
+      begin = at;
+    }
+    last = d.code;
+    at += d.length;
+  }
+  if (begin < text.size()) pieces.push_back({begin, static_cast<uint32_t>(text.size())});
+  encode_pieces(*this, text, pieces, ids);
+}
+
+void SentencePieceBpe::encode(std::string_view text, std::vector<int32_t>& ids) const {
   std::vector<MergePart> parts;
   parts.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
@@ -99,35 +126,22 @@ void SentencePieceBpe::encode_text(std::string_view raw, bool opens, std::vector
     at += length;
   }
   parts.back().next = -1;
-
-  const auto token_of_pair = [&](const MergePart& left) {
-    return find(std::string_view(text).substr(left.begin, left.length + parts[static_cast<size_t>(left.next)].length));
+  const auto token_of = [&](const MergePart& left, const MergePart& right) {
+    return find(text.substr(left.begin, left.length + right.length));
   };
-  MergeQueue queue;
-  const auto propose = [&](int32_t left) {
-    if (left < 0 || parts[static_cast<size_t>(left)].next < 0) return;
-    const int32_t id = token_of_pair(parts[static_cast<size_t>(left)]);
-    if (id >= 0) queue.push(merge_entry(ranks_[static_cast<size_t>(id)], left));
-  };
-  for (size_t i = 0; i < parts.size(); ++i) propose(static_cast<int32_t>(i));
-  while (!queue.empty()) {
-    const uint32_t rank = static_cast<uint32_t>(queue.top() >> 32);
-    const int32_t left = static_cast<int32_t>(queue.top());
-    queue.pop();
-    const MergePart& part = parts[static_cast<size_t>(left)];
-    if (part.length == 0 || part.next < 0) continue;
-    const int32_t id = token_of_pair(part);
-    if (id < 0 || ranks_[static_cast<size_t>(id)] != rank) continue;
-    join_with_next(parts, left, id);
-    propose(part.previous);
-    propose(left);
-  }
+  merge_by_rank(
+      parts, ranks_.size(),
+      [&](const MergePart& left, const MergePart& right) {
+        const int32_t id = token_of(left, right);
+        return id < 0 ? IdMap::kNone : ranks_[static_cast<size_t>(id)];
+      },
+      [&](const MergePart& left, const MergePart& right, uint32_t) { return token_of(left, right); });
   for (const MergePart& part : parts) {
     if (part.length == 0) continue;
     if (part.id >= 0) {
       ids.push_back(part.id);
     } else {
-      append(std::string_view(text).substr(part.begin, part.length), ids);
+      append(text.substr(part.begin, part.length), ids);
     }
   }
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "text/bpe.h"
+#include "text/pipeline_gguf.h"
 #include "text/sentencepiece.h"
 
 namespace godwit {
@@ -46,9 +47,11 @@ Tokenizer::Tokenizer(const Vocabulary& v)
     : unk_(v.unk),
       bos_(v.bos),
       eos_(v.eos),
-      add_bos_(v.add_bos),
-      add_eos_(v.add_eos),
-      add_space_prefix_(v.add_space_prefix && v.model == "llama") {
+      add_space_prefix_(v.add_space_prefix && v.model == "llama"),
+      strip_count_(add_space_prefix_ ? 1 : 0) {
+  if (v.add_bos && v.bos) before_.push_back(*v.bos);
+  if (v.add_sep && v.sep) after_.push_back(*v.sep);
+  if (v.add_eos && v.eos) after_.push_back(*v.eos);
   const size_t n = v.tokens.size();
   types_.resize(n);
   for (size_t i = 0; i < n; ++i) {
@@ -76,15 +79,13 @@ Tokenizer::Tokenizer(const Vocabulary& v)
   std::sort(stop_ids_.begin(), stop_ids_.end());
   stop_ids_.erase(std::unique(stop_ids_.begin(), stop_ids_.end()), stop_ids_.end());
 
-  std::vector<std::pair<std::string_view, int32_t>> always, when_asked;
+  std::vector<SpecialToken> special;
   for (size_t i = 0; i < n; ++i) {
-    const std::pair<std::string_view, int32_t> token{v.tokens[i], static_cast<int32_t>(i)};
     const bool user = types_[i] == kTokenUserDefined;
-    if (user) always.push_back(token);
-    if (user || types_[i] == kTokenControl || types_[i] == kTokenUnknown) when_asked.push_back(token);
+    if (!user && types_[i] != kTokenControl && types_[i] != kTokenUnknown) continue;
+    special.push_back({v.tokens[i], static_cast<int32_t>(i), !user});
   }
-  always_ = SpecialTokens(always);
-  when_asked_ = SpecialTokens(when_asked);
+  special_ = SpecialTokens(special);
 }
 
 void Tokenizer::set_pieces(const std::vector<std::string>& pieces) {
@@ -100,16 +101,20 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
     fail(ErrorKind::kFailed, "text of {} bytes: expected less than 1 GiB", text.size());
   }
   std::vector<int32_t> ids;
-  if (options.bos && add_bos_ && bos_) ids.push_back(*bos_);
+  if (options.bos) ids = before_;
+  encode_between(text, options, ids);
+  if (options.bos) ids.insert(ids.end(), after_.begin(), after_.end());
+  return ids;
+}
+
+void Tokenizer::encode_between(std::string_view text, const EncodeOptions& options, std::vector<int32_t>& ids) const {
   size_t at = 0;
-  for (const SpecialMatch& match : (options.special ? when_asked_ : always_).find(text)) {
+  for (const SpecialMatch& match : special_.find(text, options.special, options.plain)) {
     if (at < match.begin) encode_text(text.substr(at, match.begin - at), true, ids);
     ids.push_back(match.id);
     at = match.end;
   }
   if (at < text.size()) encode_text(text.substr(at), true, ids);
-  if (options.bos && add_eos_ && eos_) ids.push_back(*eos_);
-  return ids;
 }
 
 std::string_view Tokenizer::piece(int32_t id) const {
@@ -124,18 +129,31 @@ bool Tokenizer::is_special(int32_t id) const {
   return kind == kTokenControl || kind == kTokenUnknown;
 }
 
+std::string Tokenizer::next_text(int32_t id, TextState& state) const {
+  std::string text = state.held_space ? " " : "";
+  state.held_space = false;
+  text += state.first ? first_piece(id) : std::string(piece(id));
+  state.first = false;
+  while (state.strip > 0 && !text.empty()) {
+    if (text.starts_with(strip_)) {
+      text.erase(0, strip_.size());
+      --state.strip;
+    } else {
+      state.strip = 0;
+    }
+  }
+  if (drops_last_space_ && text.ends_with(' ')) {
+    text.pop_back();
+    state.held_space = true;
+  }
+  return text;
+}
+
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string text;
-  bool strip = add_space_prefix_;
+  TextState state = text_begins();
   for (const int32_t id : ids) {
-    if (is_special(id)) {
-      if (!skip_special) text += piece(id);
-      continue;
-    }
-    std::string_view bytes = piece(id);
-    if (strip && bytes.starts_with(' ')) bytes.remove_prefix(1);
-    if (!piece(id).empty()) strip = false;
-    text += bytes;
+    if (!skip_special || !is_special(id)) text += next_text(id, state);
   }
   return text;
 }
@@ -143,8 +161,10 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 std::unique_ptr<Tokenizer> make_tokenizer(const Vocabulary& vocabulary, std::string& why_not) {
   check_vocabulary(vocabulary);
   why_not.clear();
+  if (vocabulary.pipeline != nullptr) return make_pipeline_tokenizer(vocabulary, vocabulary.pipeline);
   if (vocabulary.model == "gpt2") return make_byte_level_bpe(vocabulary, why_not);
   if (vocabulary.model == "llama") return make_sentencepiece_bpe(vocabulary);
+  if (auto pipeline = pipeline_of_gguf(vocabulary)) return make_pipeline_tokenizer(vocabulary, std::move(pipeline));
   why_not = !vocabulary.unsupported.empty() ? vocabulary.unsupported
             : vocabulary.model.empty() || vocabulary.model == "none" || vocabulary.model == "no_vocab"
                 ? "the model has no tokenizer"

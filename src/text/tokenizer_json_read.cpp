@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "text/bpe.h"
 #include "text/hf_expressions.h"
+#include "text/pipeline_json.h"
 #include "text/sentencepiece.h"
 #include "text/tokenizer_json.h"
 #include "text/unicode.h"
@@ -20,81 +21,61 @@ constexpr uint64_t kMaxSideFileBytes = uint64_t{16} << 20;
 constexpr uint64_t kMaxTemplateBytes = uint64_t{1} << 20;
 constexpr size_t kMaxStopIds = 4096;
 
-/// Thrown within this file for what is well-formed but not done here; becomes Vocabulary::unsupported.
-struct Unsupported {
-  std::string what;
-};
-
-/// A member, or null where it is absent.
-const Json& member(const Json& object, const char* key) {
-  static const Json nothing;
-  if (!object.is_object()) return nothing;
-  const auto it = object.find(key);
-  return it == object.end() ? nothing : *it;
-}
-
-/// Whether it is this text. The library's == makes a copy of the text where nothing may be thrown.
-bool is(const Json& value, std::string_view text) {
-  return value.is_string() && value.get_ref<const std::string&>() == text;
-}
-
 class Reader {
  public:
-  explicit Reader(const HfTokenizerFiles& files) : files_(files), where_(printable_path(files.source)) {}
+  explicit Reader(const HfTokenizerFiles& files) : files_(files), fields_{printable_path(files.source)} {}
 
   Vocabulary read();
 
  private:
+  using Merges = std::vector<std::pair<std::string, std::string>>;
+
   [[noreturn]] void refuse(const std::string& place, const std::string& problem) const {
-    invalid("{}: tokenizer.json: {}: {}", where_, place, problem);
+    fields_.refuse(place, problem);
   }
-  bool flag(const Json& object, const char* key, bool otherwise) const {
-    const Json& value = member(object, key);
-    if (value.is_null()) return otherwise;
-    if (!value.is_boolean()) refuse(key, "expected true or false");
-    return value.get<bool>();
-  }
-  std::string text(const Json& object, const char* key) const {
-    const Json& value = member(object, key);
-    if (value.is_null()) return "";
-    if (!value.is_string()) refuse(key, "expected a text");
-    return value.get<std::string>();
-  }
+  bool flag(const Json& object, const char* key, bool otherwise) const { return fields_.flag(object, key, otherwise); }
+  std::string text(const Json& object, const char* key) const { return fields_.text(object, key); }
   std::optional<int32_t> id_of(const std::string& token) const {
     const auto it = ids_.find(token);
     return it == ids_.end() ? std::nullopt : std::optional(it->second);
   }
+  /// GGUF's keys do not say all that the file says; of several reasons the first counts.
+  void more_than_gguf(std::string why) {
+    if (more_than_gguf_.empty()) more_than_gguf_ = std::move(why);
+  }
 
-  int32_t read_id(const Json& value, const std::string& place) const;
   void read_tokens(const Json& model, const Json& added);
-  std::vector<std::pair<std::string, std::string>> read_merges(const Json& merges) const;
-  void read_byte_level(const Json& root);
-  void read_scored(const Json& root);
-  void set_scores(const std::vector<std::pair<std::string, std::string>>& merges);
-  std::string pre_name(const Json& pre_tokenizer, bool ignore_merges) const;
+  void read_scored_tokens(const Json& vocabulary);
+  Merges read_merges(const Json& model) const;
+  void read_model(const Json& root);
+  void read_byte_level(const Json& root, const Merges& merges);
+  void read_scored(const Json& root, const Merges& merges);
+  void set_scores(const Merges& merges);
+  std::string pre_name(const Json& pre_tokenizer, bool ignore_merges);
   void read_spaces(const Json& root);
-  void read_post_processor(const Json& processor);
-  int32_t template_id(const Json& processor, const Json& item) const;
+  void check_added(const Json& added, bool normalizes);
+  void check_decoder(const Json& decoder);
+  void check_limits(const Json& truncation) const;
+  void read_frame(const Json& root);
   void read_side_files();
   void read_chat_template(const Json& config);
 
   const HfTokenizerFiles& files_;
-  std::string where_;
+  JsonFields fields_;
   Vocabulary v_;
+  std::vector<std::string> tokens_;  // as they stand in the file
+  std::vector<bool> in_model_;
   std::unordered_map<std::string, int32_t> ids_;
+  std::string more_than_gguf_;
 };
-
-int32_t Reader::read_id(const Json& value, const std::string& place) const {
-  if (!value.is_number_unsigned() || value.get<uint64_t>() >= kMaxVocabulary) {
-    refuse(place, fmt::format("expected an id below {}, got {}", kMaxVocabulary, quoted(dump_json(value), 40)));
-  }
-  return value.get<int32_t>();
-}
 
 /// Fills tokens, types and ids_: the model's vocabulary, then the added tokens, without gaps.
 void Reader::read_tokens(const Json& model, const Json& added) {
-  const Json& vocabulary = member(model, "vocab");
-  if (!vocabulary.is_object()) refuse("model.vocab", "expected an object");
+  const Json& vocabulary = json_member(model, "vocab");
+  const bool listed = json_is(json_member(model, "type"), "Unigram");
+  if (listed ? !vocabulary.is_array() : !vocabulary.is_object()) {
+    refuse("model.vocab", listed ? "expected an array" : "expected an object");
+  }
   std::unordered_map<int32_t, const std::string*> texts;
   const auto add = [&](const std::string& token, int32_t id, const std::string& place) {
     const auto [known, is_new] = ids_.emplace(token, id);
@@ -106,18 +87,32 @@ void Reader::read_tokens(const Json& model, const Json& added) {
     }
   };
   if (vocabulary.size() > kMaxVocabulary) refuse("model.vocab", fmt::format("over {} tokens", kMaxVocabulary));
-  for (const auto& [token, id] : vocabulary.items()) add(token, read_id(id, "model.vocab"), "model.vocab");
+  if (listed) {
+    for (const Json& piece : vocabulary) {
+      if (!piece.is_array() || piece.size() != 2 || !piece[0].is_string() || !piece[1].is_number()) {
+        refuse("model.vocab", "expected pieces with their scores");
+      }
+      const int32_t id = static_cast<int32_t>(v_.scores.size());
+      const std::string& token = piece[0].get_ref<const std::string&>();
+      add(ids_.count(token) ? fmt::format("[UNUSED_{}]", id) : token, id, "model.vocab");
+      v_.scores.push_back(piece[1].get<float>());
+    }
+  } else {
+    for (const auto& [token, id] : vocabulary.items()) add(token, fields_.id(id, "model.vocab"), "model.vocab");
+  }
+  for (const auto& [id, token] : texts) {
+    const size_t i = static_cast<size_t>(id);
+    if (i >= in_model_.size()) in_model_.resize(i + 1, false);
+    in_model_[i] = true;
+  }
   if (!added.is_null() && !added.is_array()) refuse("added_tokens", "expected an array");
   if (added.size() > kMaxSpecialTokens) refuse("added_tokens", fmt::format("over {} tokens", kMaxSpecialTokens));
   std::unordered_map<int32_t, int32_t> types;
   for (const Json& token : added) {
     const std::string content = text(token, "content");
     if (content.empty()) refuse("added_tokens", "a token without content");
-    const int32_t id = read_id(member(token, "id"), "added_tokens");
+    const int32_t id = fields_.id(json_member(token, "id"), "added_tokens");
     add(content, id, "added_tokens");
-    for (const char* rule : {"single_word", "lstrip", "rstrip"}) {
-      if (flag(token, rule, false)) throw Unsupported{fmt::format("added token {} with {}", quoted(content, 40), rule)};
-    }
     types[id] = flag(token, "special", false) ? kTokenControl : kTokenUserDefined;
   }
   v_.tokens.resize(texts.size());
@@ -129,12 +124,17 @@ void Reader::read_tokens(const Json& model, const Json& added) {
     v_.tokens[static_cast<size_t>(id)] = *token;
   }
   for (const auto& [id, type] : types) v_.types[static_cast<size_t>(id)] = type;
+  in_model_.resize(texts.size(), false);
+  if (!v_.scores.empty()) v_.scores.resize(texts.size(), 0);
+  tokens_ = v_.tokens;
 }
 
-std::vector<std::pair<std::string, std::string>> Reader::read_merges(const Json& merges) const {
+Reader::Merges Reader::read_merges(const Json& model) const {
+  const Json& merges = json_member(model, "merges");
+  const size_t prefix = text(model, "continuing_subword_prefix").size();
   if (!merges.is_array()) refuse("model.merges", "expected an array");
   if (merges.size() > kMaxMerges) refuse("model.merges", fmt::format("over {} merges", kMaxMerges));
-  std::vector<std::pair<std::string, std::string>> out;
+  Merges out;
   out.reserve(merges.size());
   for (const Json& merge : merges) {
     std::string left, right;
@@ -152,7 +152,8 @@ std::vector<std::pair<std::string, std::string>> Reader::read_merges(const Json&
     const std::string place = fmt::format("model.merges: {}", out.size());
     if (left.empty() || right.empty()) refuse(place, "expected two pieces");
     if (left.size() + right.size() > kMaxTokenBytes) refuse(place, "longer than any token");
-    for (const std::string& piece : {left, right, left + right}) {
+    if (prefix > 0 && right.size() <= prefix) refuse(place, quoted(right, 60) + " is no longer than the prefix");
+    for (const std::string& piece : {left, right, left + right.substr(prefix)}) {
       if (!id_of(piece)) refuse(place, quoted(piece, 60) + " is no token");
     }
     out.emplace_back(std::move(left), std::move(right));
@@ -160,66 +161,52 @@ std::vector<std::pair<std::string, std::string>> Reader::read_merges(const Json&
   return out;
 }
 
-/// The steps of a Sequence, or the one step there is; nothing for null.
-std::vector<const Json*> steps_of(const Json& stage, const char* list) {
-  std::vector<const Json*> steps;
-  if (is(member(stage, "type"), "Sequence") && member(stage, list).is_array()) {
-    for (const Json& step : member(stage, list)) steps.push_back(&step);
-  } else if (!stage.is_null()) {
-    steps.push_back(&stage);
-  }
-  return steps;
-}
-
-[[noreturn]] void unsupported_step(const char* stage, const Json& step) {
-  throw Unsupported{fmt::format("{} {}", stage, quoted(dump_json(step), 80))};
-}
-
-std::string Reader::pre_name(const Json& pre_tokenizer, bool ignore_merges) const {
+/// The name of a pre-tokenizer of GGUF; "unknown" where there is none.
+std::string Reader::pre_name(const Json& pre_tokenizer, bool ignore_merges) {
   std::vector<std::string> expressions;
-  bool byte_level = false;
-  for (const Json* step : steps_of(pre_tokenizer, "pretokenizers")) {
-    const Json& type = member(*step, "type");
-    const Json& expression = member(member(*step, "pattern"), "Regex");
+  bool byte_level = false, known_steps = true;
+  for (const Json* step : json_steps(pre_tokenizer, "pretokenizers")) {
+    const Json& type = json_member(*step, "type");
+    const Json& expression = json_member(json_member(*step, "pattern"), "Regex");
     if (byte_level) {
-      unsupported_step("pre_tokenizer", *step);
-    } else if (is(type, "Digits") && flag(*step, "individual_digits", false)) {
+      known_steps = false;
+    } else if (json_is(type, "Digits") && flag(*step, "individual_digits", false)) {
       expressions.push_back(R"(\p{N})");
-    } else if (is(type, "Split") && expression.is_string() && is(member(*step, "behavior"), "Isolated") &&
-               !flag(*step, "invert", false)) {
+    } else if (json_is(type, "Split") && expression.is_string() &&
+               json_is(json_member(*step, "behavior"), "Isolated")) {
       expressions.push_back(expression.get<std::string>());
-    } else if (is(type, "ByteLevel") && !flag(*step, "add_prefix_space", true)) {
+    } else if (json_is(type, "ByteLevel") && !flag(*step, "add_prefix_space", true)) {
       if (flag(*step, "use_regex", true)) expressions.push_back(kGpt2Expression);
       byte_level = true;
     } else {
-      unsupported_step("pre_tokenizer", *step);
+      known_steps = false;
     }
   }
   for (const HfExpressions& known : hf_expressions()) {
-    if (byte_level && known.expressions == expressions &&
+    if (byte_level && known_steps && known.expressions == expressions &&
         find_pretokenizer(known.pre)->ignore_merges == ignore_merges) {
       return known.pre;
     }
   }
-  throw Unsupported{fmt::format("pre_tokenizer {}", quoted(dump_json(pre_tokenizer), 120))};
+  more_than_gguf(fmt::format("pre_tokenizer {}", quoted(dump_json(pre_tokenizer), 120)));
+  return "unknown";
 }
 
-void Reader::read_byte_level(const Json& root) {
-  const Json& model = member(root, "model");
+void Reader::read_byte_level(const Json& root, const Merges& merges) {
+  const Json& model = json_member(root, "model");
   v_.model = "gpt2";
-  v_.pre = pre_name(member(root, "pre_tokenizer"), flag(model, "ignore_merges", false));
-  for (const Json* step : steps_of(member(root, "normalizer"), "normalizers")) {
-    if (!is(member(*step, "type"), "NFC")) unsupported_step("normalizer", *step);
-  }
-  for (const auto& [left, right] : read_merges(member(model, "merges"))) {
-    if ((left + right).find(' ') != std::string::npos) refuse("model.merges", quoted(left + right) + " has a space");
-    v_.merges.push_back(left + " " + right);
-  }
-  if (member(model, "unk_token").is_null()) return;
-  for (int byte = 0; byte < 256; ++byte) {
-    if (!id_of(to_byte_level(std::string(1, static_cast<char>(byte))))) {
-      throw Unsupported{fmt::format("an unknown token instead of byte {}", byte)};
+  v_.pre = pre_name(json_member(root, "pre_tokenizer"), flag(model, "ignore_merges", false));
+  if (!json_member(root, "normalizer").is_null()) more_than_gguf("normalizer");
+  for (const auto& [left, right] : merges) {
+    if (left.find(' ') == std::string::npos && right.find(' ') == std::string::npos) {
+      v_.merges.push_back(left + " " + right);
+    } else {
+      more_than_gguf("merges with spaces");
     }
+  }
+  if (json_member(model, "unk_token").is_null()) return;
+  for (int byte = 0; byte < 256; ++byte) {
+    if (!id_of(to_byte_level(std::string(1, static_cast<char>(byte))))) more_than_gguf("an unknown token");
   }
 }
 
@@ -227,29 +214,31 @@ void Reader::read_byte_level(const Json& root) {
 void Reader::read_spaces(const Json& root) {
   bool replaced = false;
   v_.add_space_prefix = false;
-  for (const Json* step : steps_of(member(root, "normalizer"), "normalizers")) {
-    const Json& type = member(*step, "type");
-    if (is(type, "Prepend") && is(member(*step, "prepend"), kSpaceMark) && !replaced) {
+  for (const Json* step : json_steps(json_member(root, "normalizer"), "normalizers")) {
+    const Json& type = json_member(*step, "type");
+    if (json_is(type, "Prepend") && json_is(json_member(*step, "prepend"), kSpaceMark) && !replaced) {
       v_.add_space_prefix = true;
-    } else if (is(type, "Replace") && is(member(member(*step, "pattern"), "String"), " ") &&
-               is(member(*step, "content"), kSpaceMark)) {
+    } else if (json_is(type, "Replace") && json_is(json_member(json_member(*step, "pattern"), "String"), " ") &&
+               json_is(json_member(*step, "content"), kSpaceMark)) {
       replaced = true;
     } else {
-      unsupported_step("normalizer", *step);
+      more_than_gguf("normalizer " + text(*step, "type"));
     }
   }
-  for (const Json* step : steps_of(member(root, "pre_tokenizer"), "pretokenizers")) {
-    const Json& type = member(*step, "type");
-    if (is(type, "Split") && replaced && is(member(member(*step, "pattern"), "String"), " "))
+  for (const Json* step : json_steps(json_member(root, "pre_tokenizer"), "pretokenizers")) {
+    const Json& type = json_member(*step, "type");
+    if (json_is(type, "Split") && replaced && json_is(json_member(json_member(*step, "pattern"), "String"), " ")) {
       continue;  // none are left
-    if (!is(type, "Metaspace") || !is(member(*step, "replacement"), kSpaceMark) || flag(*step, "split", true)) {
-      unsupported_step("pre_tokenizer", *step);
     }
-    const Json& scheme = member(*step, "prepend_scheme");
-    v_.add_space_prefix = scheme.is_null() ? flag(*step, "add_prefix_space", true) : !is(scheme, "never");
+    const bool never = json_is(json_member(*step, "prepend_scheme"), "never");
+    if (!json_is(type, "Metaspace") || !json_is(json_member(*step, "replacement"), kSpaceMark) ||
+        flag(*step, "split", true) || !never || replaced) {
+      more_than_gguf("pre_tokenizer " + text(*step, "type"));
+    }
+    if (json_is(type, "Metaspace")) v_.add_space_prefix = v_.add_space_prefix || !never;
     replaced = true;
   }
-  if (!replaced) throw Unsupported{"a vocabulary with byte fallback and without U+2581 for spaces"};
+  if (!replaced) more_than_gguf("no U+2581 for spaces");
 }
 
 /// The lengths at which a text may be cut between characters.
@@ -262,8 +251,8 @@ std::vector<size_t> cuts(const std::string& token) {
 
 /// Scores that join pairs in the order of the merges: minus the place of the merges that make a token. That says the
 /// same only if the merges of a token stand together and every way to put it together is among them.
-void Reader::set_scores(const std::vector<std::pair<std::string, std::string>>& merges) {
-  v_.scores.assign(v_.tokens.size(), 0);
+void Reader::set_scores(const Merges& merges) {
+  v_.scores.assign(v_.tokens.size(), -static_cast<float>(merges.size() + 1));
   std::vector<uint32_t> n_merges(v_.tokens.size(), 0);
   int32_t last = -1;
   uint32_t place = 0;
@@ -272,12 +261,12 @@ void Reader::set_scores(const std::vector<std::pair<std::string, std::string>>& 
     const size_t i = static_cast<size_t>(id);
     if (v_.types[i] != kTokenNormal) continue;  // cut out of the text before any merge
     if (id != last && n_merges[i] > 0)
-      throw Unsupported{fmt::format("merges for {} apart from each other", quoted(v_.tokens[i], 40))};
+      return more_than_gguf(fmt::format("merges for {} apart from each other", quoted(v_.tokens[i], 40)));
     if (id != last) v_.scores[i] = -static_cast<float>(++place);
     ++n_merges[i];
     last = id;
   }
-  if (place >= 1u << 24) throw Unsupported{"more merges than scores can order"};
+  if (place >= 1u << 24) return more_than_gguf("more merges than scores can order");
   const auto is_part = [&](const std::string& part) {
     const auto id = id_of(part);
     return decode_utf8(part, 0).length == part.size() || (id && v_.types[static_cast<size_t>(*id)] == kTokenNormal);
@@ -286,32 +275,35 @@ void Reader::set_scores(const std::vector<std::pair<std::string, std::string>>& 
   for (size_t i = 0; i < v_.tokens.size(); ++i) {
     const std::string& token = v_.tokens[i];
     if (v_.types[i] != kTokenNormal || token.empty()) continue;
-    if ((work += token.size() * token.size()) > uint64_t{1} << 31) throw Unsupported{"tokens too long"};
+    if ((work += token.size() * token.size()) > uint64_t{1} << 31) return more_than_gguf("tokens too long");
     uint32_t ways = 0;
     for (const size_t at : cuts(token)) ways += is_part(token.substr(0, at)) && is_part(token.substr(at));
     if (ways != n_merges[i]) {
-      throw Unsupported{fmt::format("{} of {} ways to merge into {}", n_merges[i], ways, quoted(token, 40))};
+      return more_than_gguf(fmt::format("{} of {} ways to merge into {}", n_merges[i], ways, quoted(token, 40)));
     }
-    if (n_merges[i] == 0) v_.scores[i] = -static_cast<float>(place + 1);
   }
 }
 
-void Reader::read_scored(const Json& root) {
-  const Json& model = member(root, "model");
+void Reader::read_scored(const Json& root, const Merges& merges) {
+  const Json& model = json_member(root, "model");
   v_.model = "llama";
   v_.pre = "default";
-  if (flag(model, "ignore_merges", false)) throw Unsupported{"ignore_merges with byte fallback"};
+  if (flag(model, "ignore_merges", false)) more_than_gguf("ignore_merges with byte fallback");
   read_spaces(root);
+  size_t n_bytes = 0;
   for (size_t i = 0; i < v_.tokens.size(); ++i) {
-    if (v_.types[i] == kTokenNormal && parse_byte_token(v_.tokens[i])) v_.types[i] = kTokenByte;
+    if (v_.types[i] != kTokenNormal || !parse_byte_token(v_.tokens[i])) continue;
+    v_.types[i] = kTokenByte;
+    ++n_bytes;
   }
+  if (n_bytes < 256) more_than_gguf("byte fallback without all bytes");
   const std::string unknown = text(model, "unk_token");
   if (!unknown.empty()) {
     v_.unk = id_of(unknown);
     if (!v_.unk) refuse("model.unk_token", quoted(unknown, 60) + " is no token");
     v_.types[static_cast<size_t>(*v_.unk)] = kTokenUnknown;
   }
-  set_scores(read_merges(member(model, "merges")));
+  set_scores(merges);
   // As GGUF has it: user-defined pieces stand for the text that they are cut out of.
   for (size_t i = 0; i < v_.tokens.size(); ++i) {
     if (v_.types[i] != kTokenUserDefined) continue;
@@ -319,74 +311,103 @@ void Reader::read_scored(const Json& root) {
   }
 }
 
-int32_t Reader::template_id(const Json& processor, const Json& item) const {
-  const std::string name = text(member(item, "SpecialToken"), "id");
-  const Json& special_tokens = member(processor, "special_tokens");
-  const Json& ids = member(member(special_tokens, name.c_str()), "ids");
-  if (!ids.is_array() || ids.size() != 1) refuse("post_processor", "expected one id for " + quoted(name, 60));
-  const int32_t id = read_id(ids[0], "post_processor");
-  if (static_cast<size_t>(id) >= v_.tokens.size()) refuse("post_processor", fmt::format("id {} is no token", id));
-  return id;
+/// What GGUF's reader takes for granted: added tokens are looked for in the text as it is, all of them together.
+void Reader::check_added(const Json& added, bool normalizes) {
+  size_t n_normalized = 0;
+  for (const Json& token : added) {
+    for (const char* rule : {"single_word", "lstrip", "rstrip"}) {
+      if (flag(token, rule, false)) more_than_gguf(fmt::format("added tokens with {}", rule));
+    }
+    n_normalized += flag(token, "normalized", !flag(token, "special", false));
+    // GGUF's user-defined tokens stand for text with spaces, here they are looked for as they are.
+    if (v_.model == "llama" && text(token, "content").find(kSpaceMark) != std::string::npos) {
+      more_than_gguf("added tokens with U+2581");
+    }
+  }
+  if (n_normalized > 0 && (normalizes || n_normalized < added.size())) more_than_gguf("normalized added tokens");
 }
 
-/// Begin and end tokens come from here: TemplateProcessing of one token, the text, one token.
-void Reader::read_post_processor(const Json& processor) {
-  for (const Json* step : steps_of(processor, "processors")) {
-    const Json& type = member(*step, "type");
-    if (is(type, "ByteLevel")) continue;
-    const Json& single = member(*step, "single");
-    if (!is(type, "TemplateProcessing") || !single.is_array() || single.size() > 3)
-      unsupported_step("post_processor", *step);
-    bool after = false;
-    for (const Json& item : single) {
-      if (item.contains("Sequence") && !after) {
-        after = true;
-      } else if (item.contains("SpecialToken") && !(after ? v_.add_eos : v_.add_bos)) {
-        (after ? v_.eos : v_.bos) = template_id(*step, item);
-        (after ? v_.add_eos : v_.add_bos) = true;
-      } else {
-        unsupported_step("post_processor", *step);
-      }
-    }
-    if (!after) unsupported_step("post_processor", *step);
+void Reader::check_decoder(const Json& decoder) {
+  std::vector<std::string> types;
+  for (const Json* step : json_steps(decoder, "decoders")) types.push_back(text(*step, "type"));
+  if (types.empty()) return;
+  std::vector<std::string> expected = {"ByteLevel"};
+  if (v_.model == "llama") expected = {"Replace", "ByteFallback", "Fuse"};
+  if (v_.model == "llama" && v_.add_space_prefix) expected.push_back("Strip");
+  if (types != expected) more_than_gguf("decoder");
+}
+
+/// Nothing is cut off or padded here, as in transformers unless it is asked to; but a file must not contradict itself.
+void Reader::check_limits(const Json& truncation) const {
+  const size_t most = fields_.count(truncation, "max_length", kMaxVocabulary);
+  const size_t stride = fields_.count(truncation, "stride", 0);
+  if (truncation.is_object() && stride >= most) {
+    refuse("truncation", fmt::format("expected a stride below max_length {}, got {}", most, stride));
+  }
+}
+
+/// Begin and end tokens come from here.
+void Reader::read_frame(const Json& root) {
+  const TextFrame frame = read_text_frame(json_member(root, "post_processor"), v_.tokens.size(), fields_);
+  if (frame.before.size() > 1 || frame.after.size() > 1) more_than_gguf("several tokens around a text");
+  if (!frame.before.empty()) v_.bos = frame.before.front();
+  if (!frame.after.empty()) v_.eos = frame.after.front();
+  v_.add_bos = !frame.before.empty();
+  v_.add_eos = !frame.after.empty();
+}
+
+/// The model in GGUF's terms, as far as they go.
+void Reader::read_model(const Json& root) {
+  const Json& model = json_member(root, "model");
+  const Json& type = json_member(model, "type");
+  const bool merges_only = type.is_null() && model.contains("merges");
+  if (!merges_only && !json_is(type, "BPE")) {
+    v_.model = json_is(type, "Unigram") ? "t5" : json_is(type, "WordPiece") ? "bert" : "wordlevel";
+    return more_than_gguf("model of type " + quoted(dump_json(type), 40));
+  }
+  const Json& dropout = json_member(model, "dropout");
+  if (!dropout.is_null() && dropout != 0) throw Unsupported{"dropout"};
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    if (!text(model, key).empty()) more_than_gguf(key);
   }
 }
 
 void Reader::read_chat_template(const Json& config) {
   v_.chat_template = files_.chat_template;
-  const Json& stored = member(config, "chat_template");
+  const Json& stored = json_member(config, "chat_template");
   if (!v_.chat_template.empty()) return;
   if (stored.is_string()) v_.chat_template = stored.get<std::string>();
   if (!stored.is_array()) return;
   for (const Json& named : stored) {
-    if (is(member(named, "name"), "default") && member(named, "template").is_string()) {
-      v_.chat_template = member(named, "template").get<std::string>();
+    if (json_is(json_member(named, "name"), "default") && json_member(named, "template").is_string()) {
+      v_.chat_template = json_member(named, "template").get<std::string>();
     }
   }
 }
 
 void Reader::read_side_files() {
-  const Json config = files_.config.empty() ? Json() : parse_json(files_.config, where_ + ": tokenizer_config.json");
+  const Json config =
+      files_.config.empty() ? Json() : parse_json(files_.config, fields_.where + ": tokenizer_config.json");
   read_chat_template(config);
   const auto named = [&](const char* key, std::optional<int32_t>& id) {
-    const Json& value = member(config, key);
-    const Json& content = value.is_object() ? member(value, "content") : value;
+    const Json& value = json_member(config, key);
+    const Json& content = value.is_object() ? json_member(value, "content") : value;
     if (!id && content.is_string()) id = id_of(content.get<std::string>());
   };
   named("bos_token", v_.bos);
   named("eos_token", v_.eos);
   named("pad_token", v_.pad);
   const Json generation =
-      files_.generation.empty() ? Json() : parse_json(files_.generation, where_ + ": generation_config.json");
-  const Json& stops = member(generation, "eos_token_id");
+      files_.generation.empty() ? Json() : parse_json(files_.generation, fields_.where + ": generation_config.json");
+  const Json& stops = json_member(generation, "eos_token_id");
   if (stops.is_array() && stops.size() > kMaxStopIds) {
-    invalid("{}: generation_config.json: eos_token_id: expected at most {} ids, got {}", where_, kMaxStopIds,
+    invalid("{}: generation_config.json: eos_token_id: expected at most {} ids, got {}", fields_.where, kMaxStopIds,
             stops.size());
   }
   for (const Json& stop : stops.is_array() ? stops : Json::array({stops})) {
     if (stop.is_null()) continue;
     if (!stop.is_number_unsigned() || stop.get<uint64_t>() >= kMaxVocabulary) {
-      invalid("{}: generation_config.json: eos_token_id: expected ids below {}, got {}", where_, kMaxVocabulary,
+      invalid("{}: generation_config.json: eos_token_id: expected ids below {}, got {}", fields_.where, kMaxVocabulary,
               quoted(dump_json(stop), 40));
     }
     v_.more_stops.push_back(stop.get<int32_t>());
@@ -400,23 +421,29 @@ Vocabulary Reader::read() {
     read_side_files();
     return v_;
   }
-  const Json root = parse_json(files_.tokenizer, where_ + ": tokenizer.json");
+  const Json root = parse_json(files_.tokenizer, fields_.where + ": tokenizer.json");
+  const Json& model = json_member(root, "model");
+  if (!model.is_object()) refuse("model", "expected an object");
   try {
-    const Json& model = member(root, "model");
-    const Json& type = member(model, "type");
-    if (!model.is_object()) refuse("model", "expected an object");
-    if (type.is_null() ? !model.contains("merges") : !is(type, "BPE")) unsupported_step("model of type", type);
-    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-      if (!text(model, key).empty()) throw Unsupported{key};
+    read_tokens(model, json_member(root, "added_tokens"));
+    check_limits(json_member(root, "truncation"));
+    read_model(root);
+    Merges merges;
+    if (v_.model == "none") {  // BPE
+      merges = read_merges(model);
+      if (flag(model, "byte_fallback", false)) {
+        read_scored(root, merges);
+      } else {
+        read_byte_level(root, merges);
+      }
     }
-    if (!member(model, "dropout").is_null() && member(model, "dropout") != 0) throw Unsupported{"dropout"};
-    read_tokens(model, member(root, "added_tokens"));
-    if (flag(model, "byte_fallback", false)) {
-      read_scored(root);
-    } else {
-      read_byte_level(root);
+    check_added(json_member(root, "added_tokens"), !json_member(root, "normalizer").is_null());
+    check_decoder(json_member(root, "decoder"));
+    read_frame(root);
+    if (!more_than_gguf_.empty()) {
+      v_.pipeline = read_pipeline({root, fields_, v_, tokens_, in_model_, merges});
+      v_.hf_json = files_.tokenizer;
     }
-    read_post_processor(member(root, "post_processor"));
     read_side_files();
     check_vocabulary(v_);
   } catch (const Unsupported& reason) {

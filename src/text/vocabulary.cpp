@@ -69,6 +69,7 @@ void check_vocabulary(const Vocabulary& v) {
   check_id("eom_token_id", v.eom);
   check_id("unknown_token_id", v.unk);
   check_id("padding_token_id", v.pad);
+  check_id("seperator_token_id", v.sep);
 }
 
 }  // namespace godwit

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 namespace godwit {
 
 class Config;
+struct Pipeline;
 
 /// tokenizer.ggml.token_type.
 enum TokenType : int32_t {
@@ -31,19 +33,25 @@ inline constexpr size_t kMaxSpecialTokenBytes = size_t{16} << 20;  // of all of 
 /// Source: GGUF specification, keys tokenizer.ggml.*; docs/tokenizers.
 struct Vocabulary {
   std::string source;  // file, for messages
-  std::string model;   // "gpt2": byte-level BPE; "llama": SentencePiece BPE; "none"; others are unknown here
+  std::string model;   // "gpt2": byte-level BPE; "llama": SentencePiece BPE; "none"; others see pipeline_gguf.h
   std::string pre;     // gpt2: the name of the pre-tokenizer
   std::vector<std::string> tokens;  // gpt2: normal tokens in the byte-level alphabet, the others as they are
   std::vector<float> scores;        // empty, or one a token; llama needs them
   std::vector<int32_t> types;       // empty (all normal), or one TokenType a token
   std::vector<std::string> merges;  // gpt2: "left right", best first
-  std::optional<int32_t> bos, eos, eot, eom, unk, pad;
-  std::vector<int32_t> more_stops;  // other ids that end a generation (generation_config.json)
-  bool add_bos = false;             // what the model wants in front of a text, where a bos id exists
-  bool add_eos = false;             // and at its end
-  bool add_space_prefix = false;    // llama: a space before text that begins, or follows a special token
-  std::string chat_template;        // Jinja; empty when the file has none
-  std::string unsupported;          // model "none": why, when there is a tokenizer that this build does not know
+  std::optional<int32_t> bos, eos, eot, eom, unk, pad, sep;
+  std::vector<int32_t> more_stops;              // other ids that end a generation (generation_config.json)
+  bool add_bos = false;                         // what the model wants in front of a text, where a bos id exists
+  bool add_eos = false;                         // and at its end
+  bool add_sep = false;                         // the same for the token between two texts, where it ends one
+  bool add_space_prefix = false;                // llama: a space before text that begins, or follows a special token
+  bool remove_extra_whitespaces = false;        // t5: spaces at the ends, and all but one between words
+  bool lowercase = true, strip_accents = true;  // bert
+  std::string charsmap;                         // t5: SentencePiece's precompiled_charsmap
+  std::string chat_template;                    // Jinja; empty when the file has none
+  std::string hf_json;                          // tokenizer.json whole, where these fields cannot say all that it says
+  std::shared_ptr<const Pipeline> pipeline;     // made of it: then the tokenizer is this
+  std::string unsupported;  // model "none": why, when there is a tokenizer that this build does not know
 
   int32_t type(size_t id) const { return types.empty() ? kTokenNormal : types[id]; }
 };

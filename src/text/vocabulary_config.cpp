@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "formats/config.h"
 #include "text/pretokenize.h"
+#include "text/tokenizer_json.h"
 #include "text/vocabulary.h"
 
 namespace godwit {
@@ -32,6 +33,54 @@ std::vector<int32_t> types_of(const Config& config) {
   return types;
 }
 
+/// The bytes are an array of 8-bit integers, signed or not.
+std::string charsmap_of(const Config& config) {
+  std::string bytes;
+  for (const int64_t value : config.integers("tokenizer.ggml.precompiled_charsmap").value_or(std::vector<int64_t>())) {
+    if (value < -128 || value > 255)
+      config.refuse("tokenizer.ggml.precompiled_charsmap", "bytes", fmt::format("{}", value));
+    bytes += static_cast<char>(value & 0xFF);
+  }
+  return bytes;
+}
+
+/// What llama.cpp takes for granted where keys are missing.
+struct Defaults {
+  std::optional<int32_t> bos, eos, unk, sep;
+  bool add_bos = false, add_eos = false, add_sep = false;
+};
+
+Defaults defaults_of(const std::string& model) {
+  Defaults d;
+  if (model == "llama") {
+    d.bos = 1, d.eos = 2, d.unk = 0;
+    d.add_bos = true;
+  } else if (model == "t5") {
+    d.eos = 1, d.unk = 2;
+    d.add_eos = true;
+  } else if (model == "bert") {
+    d.bos = 101, d.unk = 100, d.sep = 102;
+    d.add_bos = d.add_sep = true;
+  }
+  return d;
+}
+
+/// A tokenizer.json in the file says more than the other keys, and is believed; where this build does not do all that
+/// it says, the other keys count.
+void read_hf_json(const Config& config, Vocabulary& v) {
+  if (!config.has("tokenizer.huggingface.json")) return;
+  HfTokenizerFiles files;
+  files.source = config.source;
+  files.tokenizer = config.text("tokenizer.huggingface.json");
+  Vocabulary read = vocabulary_from_hf(files);
+  if (read.tokens.size() > v.tokens.size()) {
+    config.refuse("tokenizer.huggingface.json", fmt::format("at most {} tokens", v.tokens.size()),
+                  fmt::format("{}", read.tokens.size()));
+  }
+  v.hf_json = std::move(read.hf_json);
+  v.pipeline = std::move(read.pipeline);
+}
+
 }  // namespace
 
 Vocabulary vocabulary_from(const Config& config) {
@@ -47,16 +96,28 @@ Vocabulary vocabulary_from(const Config& config) {
   v.scores = scores_of(config);
   v.types = types_of(config);
   if (v.tokens.empty() && (llama || v.model == "gpt2")) config.refuse("tokenizer.ggml.tokens", "tokens", "none");
-  v.bos = id_of(config, "bos_token_id", llama ? std::optional<int32_t>(1) : std::nullopt);
-  v.eos = id_of(config, "eos_token_id", llama ? std::optional<int32_t>(2) : std::nullopt);
-  v.unk = id_of(config, "unknown_token_id", llama ? std::optional<int32_t>(0) : std::nullopt);
+  const auto choice = find_pretokenizer(v.pre);
+  const Defaults defaults = defaults_of(v.model);
+  v.bos = id_of(config, "bos_token_id", defaults.bos);
+  v.eos = id_of(config, "eos_token_id", defaults.eos);
+  v.unk = id_of(config, "unknown_token_id", defaults.unk);
+  v.sep = id_of(config, "seperator_token_id", defaults.sep);
   v.eot = id_of(config, "eot_token_id", std::nullopt);
   v.eom = id_of(config, "eom_token_id", std::nullopt);
   v.pad = id_of(config, "padding_token_id", std::nullopt);
-  const auto choice = find_pretokenizer(v.pre);
-  v.add_bos = config.boolean("tokenizer.ggml.add_bos_token", llama || (v.model == "gpt2" && choice && choice->add_bos));
-  v.add_eos = config.boolean("tokenizer.ggml.add_eos_token", false);
+  const bool byte_level = v.model == "gpt2";
+  v.add_bos =
+      config.boolean("tokenizer.ggml.add_bos_token", defaults.add_bos || (byte_level && choice && choice->add_bos));
+  v.add_eos = config.boolean("tokenizer.ggml.add_eos_token", defaults.add_eos);
+  v.add_sep =
+      config.boolean("tokenizer.ggml.add_sep_token", defaults.add_sep || (byte_level && choice && choice->add_sep));
   v.add_space_prefix = config.boolean("tokenizer.ggml.add_space_prefix", llama);
+  v.remove_extra_whitespaces = config.boolean("tokenizer.ggml.remove_extra_whitespaces", false);
+  v.lowercase = config.boolean("tokenizer.ggml.normalizer.lowercase", true);
+  v.strip_accents = config.boolean("tokenizer.ggml.normalizer.strip_accents", v.lowercase);
+  if (v.model == "gemma4") v.add_bos = v.bos.has_value();
+  v.charsmap = charsmap_of(config);
+  read_hf_json(config, v);
   check_vocabulary(v);
   return v;
 }
@@ -80,9 +141,20 @@ void vocabulary_to(const Vocabulary& v, Config& config) {
   set_id("eom_token_id", v.eom);
   set_id("unknown_token_id", v.unk);
   set_id("padding_token_id", v.pad);
+  set_id("seperator_token_id", v.sep);
   set("add_bos_token", v.add_bos);
   set("add_eos_token", v.add_eos);
   set("add_space_prefix", v.add_space_prefix);
+  if (v.add_sep) set("add_sep_token", true);
+  if (v.model == "t5") set("remove_extra_whitespaces", v.remove_extra_whitespaces);
+  if (v.model == "bert") {
+    set("normalizer.lowercase", v.lowercase);
+    set("normalizer.strip_accents", v.strip_accents);
+  }
+  if (!v.charsmap.empty()) {
+    set("precompiled_charsmap", std::vector<int64_t>(v.charsmap.begin(), v.charsmap.end()));
+  }
+  if (!v.hf_json.empty()) config.set("tokenizer.huggingface.json", v.hf_json);
 }
 
 }  // namespace godwit

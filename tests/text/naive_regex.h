@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "text/unicode.h"
@@ -26,8 +27,8 @@ inline Codes to_codes(std::string_view text) {
   return codes;
 }
 
-/// Knows literals, \p{L} \p{N} \p{M} \p{P} \s \S \r \n, [...] and [^...] of those and of ranges, (?:...), (?!...), |,
-/// ? * + {m,n}. Greedy, leftmost alternative first.
+/// Knows literals, \p{..} of those in single(), \s \S \r \n, [...] and [^...] of those and of ranges, [..&&[..]],
+/// (?:...), (?!...), |, ? * + {m,n}. Greedy, leftmost alternative first.
 class NaiveRegex {
  public:
   explicit NaiveRegex(std::string_view pattern) : pattern_(to_codes(pattern)) { root_ = alternatives(); }
@@ -145,6 +146,16 @@ class NaiveRegex {
     const bool negated = take("^");
     std::vector<Test> tests;
     while (!take("]")) {
+      if (take("&&")) {
+        Owned other = atom();
+        take("]");
+        node->test = [tests, other = std::shared_ptr<Node>(std::move(other))](uint32_t c) {
+          bool any = false;
+          for (const Test& t : tests) any = any || t(c);
+          return any && other->test(c);
+        };
+        return node;
+      }
       const uint32_t first = pattern_[p_];
       Test test = single();
       if (pattern_[p_] == '-' && pattern_[p_ + 1] != ']') {
@@ -171,6 +182,13 @@ class NaiveRegex {
 
   Test single() {
     const auto of_class = [](int bits) { return [bits](uint32_t c) { return (char_class(c) & bits) != 0; }; };
+    static constexpr std::pair<std::string_view, uint32_t> kBits[] = {
+        {"\\p{Lu}", kLu}, {"\\p{Ll}", kLl},  {"\\p{Lt}", kLt},  {"\\p{Lm}", kLm},
+        {"\\p{Lo}", kLo}, {"\\p{S}", kAnyS}, {"\\p{Han}", kHan}};
+    for (const auto& known : kBits) {
+      const uint32_t bits = known.second;
+      if (take(known.first)) return [bits](uint32_t c) { return (char_bits(c) & bits) != 0; };
+    }
     if (take("\\p{L}")) return of_class(kLetter);
     if (take("\\p{N}")) return of_class(kNumber);
     if (take("\\p{M}")) return of_class(kMark);

@@ -87,7 +87,10 @@ inline std::vector<int32_t> naive_byte_level(const Vocabulary& v, Pretokenizer k
   size_t begin = 0;
   for (const uint32_t end : pretokenize(kind, text)) {
     std::vector<std::string> parts;
-    for (; begin < end; ++begin) parts.push_back(to_byte_level(text.substr(begin, 1)));
+    for (; begin < end; ++begin) {
+      const std::string symbol = to_byte_level(text.substr(begin, 1));
+      if (ids.count(symbol)) parts.push_back(symbol);  // what has no token is as if it were not there
+    }
     while (true) {
       size_t best = v.merges.size(), where = 0;
       for (size_t i = 0; i + 1 < parts.size(); ++i) {
@@ -98,9 +101,7 @@ inline std::vector<int32_t> naive_byte_level(const Vocabulary& v, Pretokenizer k
       parts[where] += parts[where + 1];
       parts.erase(parts.begin() + static_cast<ptrdiff_t>(where) + 1);
     }
-    for (const std::string& part : parts) {
-      if (ids.count(part)) out.push_back(ids[part]);
-    }
+    for (const std::string& part : parts) out.push_back(ids[part]);
   }
   return out;
 }
