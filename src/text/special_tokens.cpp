@@ -1,15 +1,16 @@
 #include "text/special_tokens.h"
 
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 
 namespace godwit {
 
-SpecialTokens::SpecialTokens(const std::vector<std::pair<std::string_view, int32_t>>& tokens) {
+SpecialTokens::SpecialTokens(const std::vector<SpecialToken>& tokens) {
   nodes_.push_back(Node{.parent = 0, .byte = 0});
   uint32_t longest = 0;
-  for (const auto& [text, id] : tokens) {
+  for (const auto& [text, id, control] : tokens) {
     if (text.empty()) continue;
     uint32_t node = 0;
     for (size_t i = text.size(); i > 0; --i) {
@@ -24,6 +25,7 @@ SpecialTokens::SpecialTokens(const std::vector<std::pair<std::string_view, int32
     }
     nodes_[node].id = id;
     nodes_[node].length = static_cast<uint32_t>(text.size());
+    nodes_[node].control = control;
     longest = std::max(longest, nodes_[node].length);
   }
   // Failure links need the order of depth: nodes by depth, counted, then one pass.
@@ -36,10 +38,9 @@ SpecialTokens::SpecialTokens(const std::vector<std::pair<std::string_view, int32
   for (const uint32_t n : order) {
     Node& node = nodes_[n];
     if (node.parent != 0) node.fail = step(nodes_[node.parent].fail, node.byte);
-    if (node.id < 0) {
-      node.id = nodes_[node.fail].id;
-      node.length = nodes_[node.fail].length;
-    }
+    const Node& next = nodes_[node.fail];
+    node.shorter = next.id >= 0 ? node.fail : next.shorter;
+    node.user = node.id >= 0 && !node.control ? n : next.user;
   }
 }
 
@@ -52,18 +53,35 @@ uint32_t SpecialTokens::step(uint32_t node, uint8_t byte) const {
   }
 }
 
-std::vector<SpecialMatch> SpecialTokens::find(std::string_view text) const {
+/// The node whose own string is the longest that may begin here: a control token needs `room` bytes. 0: none.
+uint32_t SpecialTokens::longest(uint32_t node, size_t room) const {
+  if (nodes_[node].id < 0) node = nodes_[node].shorter;
+  if (room == 0) return nodes_[node].user;
+  while (node != 0 && nodes_[node].control && nodes_[node].length > room) node = nodes_[node].shorter;
+  return node;
+}
+
+std::vector<SpecialMatch> SpecialTokens::find(std::string_view text, bool control,
+                                              std::span<const TextRange> plain) const {
   CHECK(text.size() < std::numeric_limits<uint32_t>::max(), "special tokens: {} bytes of text", text.size());
   std::vector<SpecialMatch> found;
-  if (nodes_.size() == 1) return found;
+  if (empty()) return found;
   // Read backwards, so `found` rises towards the front: the longest match at each place that has one.
   uint32_t node = 0;
+  size_t range = plain.size();     // ranges from this one on begin behind the place
+  size_t free_end = text.size();  // where the next of them begins
   for (size_t i = text.size(); i > 0; --i) {
-    node = step(node, static_cast<uint8_t>(text[i - 1]));
-    if (nodes_[node].id >= 0) {
-      const uint32_t begin = static_cast<uint32_t>(i - 1);
-      found.push_back({begin, begin + nodes_[node].length, nodes_[node].id});
+    const size_t begin = i - 1;
+    for (; range > 0 && plain[range - 1].end > begin; --range) {
+      const TextRange& r = plain[range - 1];
+      CHECK(r.begin <= r.end && (range < 2 || plain[range - 2].end <= r.begin), "special tokens: ranges out of order");
+      if (r.begin < r.end) free_end = r.begin;
     }
+    node = step(node, static_cast<uint8_t>(text[begin]));
+    const uint32_t match = longest(node, control && begin < free_end ? free_end - begin : 0);
+    if (match == 0) continue;
+    found.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(begin) + nodes_[match].length,
+                     nodes_[match].id});
   }
   std::vector<SpecialMatch> kept;
   uint32_t at = 0;

@@ -1,15 +1,27 @@
 // Finds the tokens that are cut out of text before it is tokenized.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "text/id_map.h"
 
 namespace godwit {
+
+/// Bytes [begin, end) of a text.
+struct TextRange {
+  size_t begin, end;
+};
+
+/// A string to look for. Control tokens are matched only where the search allows it, the others everywhere.
+struct SpecialToken {
+  std::string_view text;
+  int32_t id;
+  bool control;
+};
 
 /// A special token in a text.
 struct SpecialMatch {
@@ -23,22 +35,33 @@ struct SpecialMatch {
 class SpecialTokens {
  public:
   /// Empty strings are ignored; of equal strings the last counts.
-  explicit SpecialTokens(const std::vector<std::pair<std::string_view, int32_t>>& tokens = {});
+  explicit SpecialTokens(const std::vector<SpecialToken>& tokens = {});
 
-  /// Matches from left to right, each the longest at its place; text must be under 4 GiB.
-  std::vector<SpecialMatch> find(std::string_view text) const;
+  /// Matches from left to right, each the longest allowed at its place; text must be under 4 GiB. Control tokens match
+  /// if `control`, and never a byte of `plain`: ranges that rise and do not overlap (else throws Bug). Where control
+  /// tokens end just before a range, shorter ones are tried: at most one step for each of their lengths.
+  std::vector<SpecialMatch> find(std::string_view text, bool control = true,
+                                 std::span<const TextRange> plain = {}) const;
+
+  bool empty() const { return nodes_.size() == 1; }
 
  private:
+  /// What a string read backwards reaches. The strings that end in a node are its own and those of the nodes that
+  /// `shorter` leads to.
   struct Node {
     uint32_t parent;
     uint32_t fail = 0;
-    int32_t id = -1;      // of the longest string that ends (read backwards) here
-    uint32_t length = 0;  // of that string
+    uint32_t shorter = 0;  // the next node with a string of its own on the way of fail links; 0: none
+    uint32_t user = 0;     // this node or the first one on that way whose own string is no control token; 0: none
+    int32_t id = -1;       // of its own string; -1: none
+    uint32_t length = 0;   // bytes of its own string
     uint8_t byte;
+    bool control = false;
   };
 
   static uint64_t edge(uint32_t node, uint8_t byte) { return uint64_t{node} << 8 | byte; }
   uint32_t step(uint32_t node, uint8_t byte) const;
+  uint32_t longest(uint32_t node, size_t room) const;
 
   std::vector<Node> nodes_;  // a child comes after its parent; [0] is the root
   IdMap edges_;

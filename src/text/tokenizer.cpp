@@ -76,15 +76,13 @@ Tokenizer::Tokenizer(const Vocabulary& v)
   std::sort(stop_ids_.begin(), stop_ids_.end());
   stop_ids_.erase(std::unique(stop_ids_.begin(), stop_ids_.end()), stop_ids_.end());
 
-  std::vector<std::pair<std::string_view, int32_t>> always, when_asked;
+  std::vector<SpecialToken> special;
   for (size_t i = 0; i < n; ++i) {
-    const std::pair<std::string_view, int32_t> token{v.tokens[i], static_cast<int32_t>(i)};
     const bool user = types_[i] == kTokenUserDefined;
-    if (user) always.push_back(token);
-    if (user || types_[i] == kTokenControl || types_[i] == kTokenUnknown) when_asked.push_back(token);
+    if (!user && types_[i] != kTokenControl && types_[i] != kTokenUnknown) continue;
+    special.push_back({v.tokens[i], static_cast<int32_t>(i), !user});
   }
-  always_ = SpecialTokens(always);
-  when_asked_ = SpecialTokens(when_asked);
+  special_ = SpecialTokens(special);
 }
 
 void Tokenizer::set_pieces(const std::vector<std::string>& pieces) {
@@ -102,7 +100,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
   std::vector<int32_t> ids;
   if (options.bos && add_bos_ && bos_) ids.push_back(*bos_);
   size_t at = 0;
-  for (const SpecialMatch& match : (options.special ? when_asked_ : always_).find(text)) {
+  for (const SpecialMatch& match : special_.find(text, options.special, options.plain)) {
     if (at < match.begin) encode_text(text.substr(at, match.begin - at), true, ids);
     ids.push_back(match.id);
     at = match.end;

@@ -17,6 +17,9 @@ namespace godwit {
 struct EncodeOptions {
   bool special = true;  // text that reads as a control token becomes that token; false for text from users
   bool bos = true;      // the begin (and end) token that the model wants around a text
+  /// Bytes that no control token is made of, not even partly: text from users within a rendered chat. Rising, not
+  /// overlapping. User-defined tokens match there all the same, and all else is done as if the ranges were not given.
+  std::span<const TextRange> plain = {};
 };
 
 /// A tokenizer of one model: immutable, usable from any number of threads. Text is bytes; bytes that are not UTF-8 are
@@ -71,7 +74,7 @@ class Tokenizer {
   std::vector<int32_t> types_;  // with the corrections described above
   std::string bytes_;           // of all pieces
   std::vector<uint64_t> offsets_{0};
-  SpecialTokens always_, when_asked_;
+  SpecialTokens special_;
   std::vector<int32_t> stop_ids_;
   std::optional<int32_t> bos_, eos_;
   bool add_bos_, add_eos_, add_space_prefix_;

@@ -193,24 +193,54 @@ TEST(Special, AsANaiveSearch) {
   const std::vector<std::string> alphabet = {"a", "b", "c"};
   for (int round = 0; round < 200; ++round) {
     std::vector<std::string> strings;
-    std::vector<std::pair<std::string_view, int32_t>> tokens;
+    std::vector<SpecialToken> tokens;
     for (size_t n = random() % 8; n > 0; --n) strings.push_back(testing::random_bytes(random, 5, alphabet));
-    for (size_t i = 0; i < strings.size(); ++i) tokens.emplace_back(strings[i], static_cast<int32_t>(i));
+    for (size_t i = 0; i < strings.size(); ++i) tokens.push_back({strings[i], static_cast<int32_t>(i), i % 2 == 0});
     const SpecialTokens special(tokens);
     const std::string text = testing::random_bytes(random, 60, alphabet);
-    std::vector<std::tuple<size_t, size_t, std::string>> expected, got;
-    for (size_t at = 0; at < text.size();) {
-      std::string best;
-      for (const std::string& s : strings) {
-        if (s.size() > best.size() && text.compare(at, s.size(), s) == 0) best = s;
-      }
-      if (!best.empty()) expected.emplace_back(at, at + best.size(), best);
-      at += std::max<size_t>(1, best.size());
+    std::vector<TextRange> plain;
+    for (size_t at = random() % 20; round % 2 && at < text.size(); at += random() % 20) {
+      plain.push_back({at, std::min(text.size(), at + random() % 9)});
+      at = plain.back().end;
     }
-    for (const SpecialMatch& m : special.find(text))
-      got.emplace_back(m.begin, m.end, strings[static_cast<size_t>(m.id)]);
+    const bool control = round % 5 != 0;
+    const auto allowed = [&](size_t at, const SpecialToken& token) {
+      if (text.compare(at, token.text.size(), token.text) != 0) return false;
+      return !token.control || (control && std::none_of(plain.begin(), plain.end(), [&](const TextRange& r) {
+                return r.begin < r.end && r.begin < at + token.text.size() && at < r.end;
+              }));
+    };
+    std::vector<std::tuple<size_t, size_t, int32_t>> expected, got;
+    for (size_t at = 0; at < text.size();) {
+      const SpecialToken* best = nullptr;
+      for (size_t k = 0; k < tokens.size(); ++k) {
+        const SpecialToken& token = tokens[k];
+        const bool last = std::find(strings.begin() + static_cast<ptrdiff_t>(k) + 1, strings.end(), token.text) ==
+                          strings.end();  // of equal strings the last counts
+        if (last && token.text.size() > (best ? best->text.size() : 0) && allowed(at, token)) best = &token;
+      }
+      if (best) expected.emplace_back(at, at + best->text.size(), best->id);
+      at += best ? best->text.size() : 1;
+    }
+    for (const SpecialMatch& m : special.find(text, control, plain)) got.emplace_back(m.begin, m.end, m.id);
     ASSERT_EQ(got, expected) << text;
   }
+}
+
+TEST(Special, NoControlTokenIsMadeOfPlainBytes) {
+  const auto t = tokenizer_of(byte_level_vocabulary(
+      {.merges = {{"x", "y"}}, .control = {"<|x|>", "<|x|>!", "|>"}, .user_defined = {"[y]"}}));
+  const std::string text = "<|x|>[y]<|x|>!xy<|x|>";
+  const auto encode = [&](std::vector<TextRange> plain) {
+    return t->encode(text, {.special = true, .bos = false, .plain = plain});
+  };
+  EXPECT_THAT(encode({}), ElementsAre(257, 260, 258, 256, 257));
+  // Of the second only its last byte is a user's: the shorter token before it counts. The merge crosses the edge.
+  EXPECT_THAT(encode({{13, 15}}), ElementsAre(257, 260, 257, '!', 256, 257));
+  EXPECT_THAT(encode({{0, 8}, {12, 13}}),
+              ElementsAre('<', '|', 'x', '|', '>', 260, '<', '|', 'x', '|', '>', '!', 256, 257));
+  EXPECT_THAT(encode({{0, 0}, {21, 21}}), ElementsAre(257, 260, 258, 256, 257));
+  EXPECT_THROW(encode({{5, 8}, {1, 3}}), Bug);
 }
 
 TEST(Special, StopIds) {
