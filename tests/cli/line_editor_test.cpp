@@ -72,8 +72,8 @@ TEST_F(LineEditorTest, HistoryByArrowsAndSearch) {
 }
 
 TEST_F(LineEditorTest, PastedTextIsTextWhateverIsInIt) {
-  terminal_.expect("> ");
   terminal_.expect("\033[?2004h");
+  terminal_.expect("> ");
   terminal_.type("say: ");
   terminal_.paste("one\r\ntwo\rthree\n\033[31mred\003\004\032\tend\302\233");
   terminal_.type("!\r");
@@ -126,6 +126,7 @@ TEST_F(LineEditorTest, CtrlDOnAnEmptyLineAndSigtermClose) {
   terminal_.expect("got=\"ab\"");
   terminal_.expect("> ");
   terminal_.type("\004");
+  terminal_.expect("\033[?2004l");  // pasting is as it was
   terminal_.expect("closed");
   EXPECT_EQ(terminal_.wait_for_end(), 0);
   PseudoTerminal other(print_lines);
@@ -145,13 +146,6 @@ TEST_F(LineEditorTest, DrawnAnewWhenTheWindowChanges) {
   terminal_.expect("> a line of more than twenty characters");
   terminal_.type(", and more\r");
   terminal_.expect("got=\"a line of more than twenty characters, and more\"");
-}
-
-TEST_F(LineEditorTest, TheTerminalIsLeftAsItWas) {
-  terminal_.expect("> ");
-  terminal_.type("\004");
-  terminal_.expect("\033[?2004l");
-  EXPECT_EQ(terminal_.wait_for_end(), 0);
 }
 
 TEST(Harmless, NothingThatATerminalObeys) {

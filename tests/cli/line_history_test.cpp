@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <string>
 
 #include "temp_folder.h"
 
@@ -65,6 +66,8 @@ TEST(LineHistory, OnlyAFileIsAHistory) {
 }
 
 TEST(LineHistory, LiesInTheStateFolder) {
+  const auto copy = [](const char* value) { return std::string(value != nullptr ? value : ""); };
+  const std::string home = copy(std::getenv("HOME")), state = copy(std::getenv("XDG_STATE_HOME"));
   ::setenv("XDG_STATE_HOME", "/state", 1);
   EXPECT_EQ(chat_history_path(), "/state/godwit/chat_history");
   ::setenv("XDG_STATE_HOME", "not/absolute", 1);
@@ -72,6 +75,8 @@ TEST(LineHistory, LiesInTheStateFolder) {
   EXPECT_EQ(chat_history_path(), "/home/someone/.local/state/godwit/chat_history");
   ::unsetenv("HOME");
   EXPECT_EQ(chat_history_path(), "");
+  ::setenv("HOME", home.c_str(), 1);
+  ::setenv("XDG_STATE_HOME", state.c_str(), 1);  // empty is as good as unset
 }
 
 }  // namespace
