@@ -92,14 +92,15 @@ void TerminalChat::run() {
   int interrupts = 0;  // on an empty line, in a row
   while (true) {
     const LineEditor::Line line = editor_.read();
-    if (interrupted()) throw Interrupted("chat: interrupted");
+    forget_interrupt();
+    if (interrupted()) throw Interrupted("chat: interrupted");  // SIGTERM
     if (line.end == LineEditor::End::kClosed) {
       std::cout << '\n';
       return;
     }
     if (line.end == LineEditor::End::kInterrupted) {
       interrupts = line.text.empty() ? interrupts + 1 : 0;
-      if (interrupts == 2) say_dim("Ctrl-D or /exit leaves");
+      if (interrupts >= 2) say_dim("Ctrl-D or /exit leaves");
       continue;
     }
     interrupts = 0;

@@ -351,6 +351,7 @@ LineEditor::~LineEditor() {
 LineEditor::Line LineEditor::read() {
   State& s = *state_;
   s.was_interrupted = false;
+  el_wset(s.edit, EL_PREP_TERM, 1);  // before the prompt: whoever sees it can type
   s.write("\033[?2004h");
   int n = 0;
   const wchar_t* line = el_wgets(s.edit, &n);
