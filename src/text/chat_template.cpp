@@ -74,7 +74,8 @@ class Variables {
     if (!json.is_array()) return convert(json, true);
     jinja::Values items;
     items.reserve(json.size());
-    for (const Json& message : json) items.push_back(message.is_object() ? one_message(message) : convert(message, true));
+    for (const Json& message : json)
+      items.push_back(message.is_object() ? one_message(message) : convert(message, true));
     return make_list(runtime_, std::move(items));
   }
 
@@ -89,8 +90,8 @@ class Variables {
     }
     if (reasoning != nullptr) dict_set(runtime_, *dict, text("thinking", true), convert(*reasoning, true));
     for (auto item = json.begin(); item != json.end(); ++item) {
-      const bool own = item.key() == "role" && item.value().is_string() &&
-                       is_known_role(item.value().get_ref<const std::string&>());
+      const bool own =
+          item.key() == "role" && item.value().is_string() && is_known_role(item.value().get_ref<const std::string&>());
       dict_set(runtime_, *dict, text(item.key(), true), convert(item.value(), !own));
     }
     if (reasoning != nullptr) dict_set(runtime_, *dict, text("reasoning_content", true), convert(*reasoning, true));
@@ -133,6 +134,22 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 const std::string& ChatTemplate::source() const { return program_->source; }
+
+size_t ChatTemplate::hidden_characters() const {
+  const auto hidden = [](uint32_t code) {
+    return code == 0xAD || code == 0x61C || code == 0x180E || (code >= 0x200B && code <= 0x200F) ||
+           (code >= 0x202A && code <= 0x202E) || (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF ||
+           (code >= 0xE0000 && code <= 0xE007F);
+  };
+  const std::string& text = program_->source;
+  size_t count = 0;
+  for (size_t at = 0; at < text.size();) {
+    const jinja::CodePoint point = jinja::code_at(text, at);
+    count += hidden(point.code) ? 1 : 0;
+    at += point.length;
+  }
+  return count;
+}
 
 bool ChatTemplate::uses(std::string_view variable) const {
   const std::vector<std::string>& outside = program_->tree.outside;

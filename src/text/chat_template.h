@@ -52,6 +52,10 @@ class ChatTemplate {
 
   const std::string& source() const;
 
+  /// How many characters of the source show nothing or change the direction of what is shown (zero-width, bidirectional
+  /// and tag characters): a template that hides text from its readers deserves a warning.
+  size_t hidden_characters() const;
+
   /// Whether the template reads this variable from outside anywhere: say "tools" or "enable_thinking".
   bool uses(std::string_view variable) const;
 

@@ -28,7 +28,9 @@ Value Interpreter::eval(const Expr& expr, const Scope& scope) {
     case ExprKind::kModulo:
     case ExprKind::kPower: {
       const Value left = eval(*expr.children[0], scope);
-      return binary(expr.kind, left, eval(*expr.children[1], scope));
+      const Value right = eval(*expr.children[1], scope);
+      runtime_.line = expr.line;
+      return binary(expr.kind, left, right);
     }
     case ExprKind::kAnd:
     case ExprKind::kOr: {
@@ -230,6 +232,7 @@ bool Interpreter::call_test(std::string_view name, const Value& value, Arguments
   runtime_.step();
   const Test test = find_test(name);
   if (test == nullptr) runtime_.fail("no test named '{}'", printable(name, 40));
+  if (!test_takes_argument(name)) bind({"the test", "", 0}, arguments);
   return test(*this, value, arguments);
 }
 
@@ -284,10 +287,16 @@ Value Interpreter::repeat(const Value& value, int64_t times) {
     if (each == 0 || count == 0) return text({}, string.markup);
     if (count > most / each) runtime_.fail("more than {} bytes of values", most);
     runtime_.check_room(count * each);
+    // Twice as much each time: many copies of a short text are a few of a long one.
     Builder out(runtime_);
-    for (uint64_t i = 0; i < count; ++i) {
-      runtime_.scanned(each + 8);
-      out.add(string.text);
+    Text piece = string.text;
+    for (uint64_t left = count;; left >>= 1) {
+      if ((left & 1) != 0) out.add(piece);
+      if (left <= 1) break;
+      Builder twice(runtime_);
+      twice.add(piece);
+      twice.add(piece);
+      piece = std::move(twice.text());
     }
     return out.value(string.markup);
   }

@@ -126,15 +126,15 @@ Value indent_filter(Interpreter& in, const Value& value, Arguments& arguments) {
 Value truncate_filter(Interpreter& in, const Value& value, Arguments& arguments) {
   const Values bound = in.bind({"truncate", "length killwords end leeway", 0}, arguments);
   Runtime& runtime = in.runtime();
-  in.string(value, "truncate()");
-  const StringObject& string = value.as<StringObject>();
   const int64_t wanted = in.integer(bound[0], 255);
   const Text end = bound[2].missing() ? Text("...", false) : in.string(bound[2], "truncate()");
   const int64_t end_length = static_cast<int64_t>(count_code_points(end.bytes));
   const int64_t leeway = in.integer(bound[3], 5);
   if (wanted < end_length || leeway < 0) runtime.fail("truncate(): the length is less than that of its end");
-  const int64_t length = static_cast<int64_t>(string.length());
+  const int64_t length = jinja::length(runtime, value);
   if (length <= leeway || length - leeway <= wanted) return value;
+  in.string(value, "truncate()");
+  const StringObject& string = value.as<StringObject>();
   const size_t cut = string.offset(static_cast<size_t>(std::min(wanted - end_length, length)));
   size_t kept = cut;
   if (!in.flag(bound[1], false)) {
@@ -352,7 +352,7 @@ Value tojson_filter(Interpreter& in, const Value& value, Arguments& arguments) {
     style.item_separator = Text(",", false);
     if (bound[1].string()) {
       style.indent = bound[1].as<StringObject>().text;
-    } else {
+    } else if (value.is(Kind::kList) || value.is(Kind::kTuple) || value.is(Kind::kDict)) {
       const int64_t width = std::max<int64_t>(in.integer(bound[1], 0), 0);
       in.runtime().check_room(static_cast<uint64_t>(width));
       style.indent = Text(std::string(static_cast<size_t>(width), ' '), false);

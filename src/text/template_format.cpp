@@ -175,7 +175,10 @@ Field read_specification(Interpreter& in, const Text& specification) {
   const auto peek = [&]() { return at < text.size() ? text[at] : '\0'; };
   if (peek() == '+' || peek() == '-' || peek() == ' ') field.sign = text[at++];
   if (peek() == '#') field.alternate = ++at != 0;
-  if (peek() == '0') field.zero = ++at != 0;
+  if (peek() == '0') {
+    field.zero = ++at != 0;
+    if (first >= text.size() || !is_align(text[first])) field.fill = Text("0", false);
+  }
   if (!read_number(text, at, field.width)) bad();
   if (peek() == ',' || peek() == '_') field.grouping = text[at++];
   if (peek() == '.') {
@@ -208,8 +211,7 @@ Text format_value(Interpreter& in, const Value& value, const Text& specification
     const size_t length = string.length();
     const size_t kept = field.precision < 0 ? length : std::min(length, static_cast<size_t>(field.precision));
     out.add(string.text, 0, string.offset(kept));
-    const Text fill = field.zero && field.align == 0 ? Text("0", false) : field.fill;
-    return pad(runtime, out.text(), field.width, fill,
+    return pad(runtime, out.text(), field.width, field.fill,
                field.align == '>'   ? Align::kRight
                : field.align == '^' ? Align::kMiddle
                                     : Align::kLeft);
@@ -517,7 +519,10 @@ Value format_percent(Interpreter& in, const Value& pattern, const Value& values)
     out.add(pad_number(in, sign_of(value.integer() < 0, field) + prefix, digits, field, value.from_data()));
   }
   out.add(string.text, from, bytes.size());
-  if (values.is(Kind::kTuple) ? next < given.size() : next == 0 && !values.is(Kind::kDict) && !values.is(Kind::kList)) {
+  // What has items, Python does not call unused.
+  const bool has_items =
+      values.is(Kind::kDict) || values.is(Kind::kList) || values.is(Kind::kRange) || values.undefined();
+  if (values.is(Kind::kTuple) ? next < given.size() : next == 0 && !has_items) {
     runtime.fail("not all values fit into the format");
   }
   return out.value(string.markup);

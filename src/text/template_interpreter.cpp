@@ -151,7 +151,7 @@ Interpreter::Flow Interpreter::run(const Stmt& stmt, const Scope& scope, Builder
       if (stmt.target) {
         assign(*stmt.target, value, scope);
       } else {
-        output(value, out);
+        out.add(string(value, "the text around a filter block"));  // jinja2 prints no other result
       }
       return Flow::kNext;
     }
@@ -169,7 +169,7 @@ Interpreter::Flow Interpreter::run(const Stmt& stmt, const Scope& scope, Builder
     case StmtKind::kCallBlock: {
       capture(scope);
       const Value caller = wrap(Kind::kMacro, make_object<MacroObject>(runtime_, stmt, scope));
-      output(eval_call(*stmt.value, scope, caller), out);
+      out.add(string(eval_call(*stmt.value, scope, caller), "the text around a call block"));
       return Flow::kNext;
     }
     case StmtKind::kGeneration:
@@ -220,15 +220,15 @@ void Interpreter::run_loop(const Stmt& stmt, const Value& iterable, int64_t dept
     }
     loop = wrap(Kind::kLoop, object);
   }
-  bool any = false;
+  bool any = false;  // went to the body's end: as jinja2 has it, `else` is for loops that never did
   for (Value item; loop.missing() ? iterator->next(item) : loop_next(loop.as<LoopObject>(), item);) {
     runtime_.step();
-    any = true;
     if (stmt.wants_loop) body->places[0] = loop;
     assign(*stmt.target, item, body);
     load(*body);
     const Flow flow = run(stmt.bodies[0], body, out);
     if (flow == Flow::kBreak) break;
+    any = any || flow == Flow::kNext;
   }
   // What a macro defined in the body still refers to ends with the loop.
   std::fill(body->places.begin(), body->places.end(), Value());

@@ -113,6 +113,7 @@ using Test = bool (*)(Interpreter& in, const Value& value, Arguments& arguments)
 /// Null when there is none of this name.
 Filter find_filter(std::string_view name);
 Test find_test(std::string_view name);
+bool test_takes_argument(std::string_view name);
 /// The filters for sequences, a part of find_filter's.
 Filter find_sequence_filter(std::string_view name);
 /// A global function (range, namespace, ...); missing when there is none.

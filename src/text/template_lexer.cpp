@@ -199,6 +199,8 @@ bool Lexer::root(Token& token) {
 }
 
 bool Lexer::raw(Token& token) {
+  token.line = line_;
+  if (at_ == source_.size()) return true;  // kEnd: jinja2 lets a block end there
   for (size_t tag = source_.find("{%", at_); tag != std::string::npos; tag = source_.find("{%", tag + 1)) {
     const size_t end = raw_ends(tag);
     if (end == 0) continue;
@@ -211,6 +213,7 @@ bool Lexer::raw(Token& token) {
 }
 
 void Lexer::skip_comment() {
+  if (at_ == source_.size()) return;  // jinja2 lets a comment end there
   size_t end = source_.find("#}", at_);
   if (end == std::string::npos) fail("expected #} at the end of the comment, got the end of the template");
   const char sign = end > at_ ? source_[end - 1] : 0;

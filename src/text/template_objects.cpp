@@ -215,19 +215,26 @@ Value Interpreter::slice(const Value& value, const Value& from, const Value& to,
   if (by > 0 && begin < end) count = (end - begin - 1) / by + 1;
   if (by < 0 && end < begin)
     count = static_cast<int64_t>((static_cast<uint64_t>(begin - end) - 1) / (-static_cast<uint64_t>(by))) + 1;
+  if (value.is(Kind::kRange)) {
+    const RangeObject& range = value.as<RangeObject>();
+    int64_t first = 0, last = 0, wide = 0;
+    if (__builtin_mul_overflow(begin, range.step, &first) || __builtin_add_overflow(first, range.start, &first) ||
+        __builtin_mul_overflow(end, range.step, &last) || __builtin_add_overflow(last, range.start, &last) ||
+        __builtin_mul_overflow(range.step, by, &wide)) {
+      runtime_.fail("a number beyond 64 bits");
+    }
+    return wrap(Kind::kRange, make_object<RangeObject>(runtime_, first, last, wide, count));
+  }
   // With one item the step leads nowhere, and may be too large to add.
   const int64_t stride = count > 1 ? by : 0;
-  if (!value.string()) {
+  if (listed) {
+    const Values& items = value.as<ListObject>().items;
     runtime_.check_room(static_cast<uint64_t>(count) * sizeof(Value));
     Values picked;
     picked.reserve(static_cast<size_t>(count));
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t at = begin + i * stride;
-      picked.push_back(listed ? value.as<ListObject>().items[static_cast<size_t>(at)]
-                              : Value::of(value.as<RangeObject>().at(at)));
-    }
+    for (int64_t i = 0; i < count; ++i) picked.push_back(items[static_cast<size_t>(begin + i * stride)]);
     runtime_.step(static_cast<uint64_t>(count) / 8);
-    return make_list(runtime_, std::move(picked), listed ? value.kind() : Kind::kList);
+    return make_list(runtime_, std::move(picked), value.kind());
   }
   const StringObject& string = value.as<StringObject>();
   Builder out(runtime_);

@@ -265,7 +265,7 @@ Value first_filter(Interpreter& in, const Value& value, Arguments& arguments) {
 // Python's reversed(): missing for what has no order backwards.
 Value reversed(Interpreter& in, const Value& value) {
   const bool ordered = value.string() || value.is(Kind::kList) || value.is(Kind::kTuple) || value.is(Kind::kDict) ||
-                       value.is(Kind::kRange) || value.is(Kind::kView);
+                       value.is(Kind::kRange) || value.is(Kind::kView) || value.undefined();
   if (!ordered) return Value();
   Values items = to_values(in.runtime(), value);
   std::reverse(items.begin(), items.end());
@@ -279,7 +279,6 @@ Value last_filter(Interpreter& in, const Value& value, Arguments& arguments) {
     if (size > 0) return in.item(value, Value::of(size - 1));
     return make_undefined(in.runtime(), "the last of nothing");
   }
-  if (value.undefined()) in.undefined_used(value);
   const Value backwards = reversed(in, value);
   if (backwards.missing()) in.runtime().fail("a {} has no last item: make it a list", type_name(value));
   const Values& items = backwards.as<ListObject>().items;
@@ -294,7 +293,6 @@ Value reverse_filter(Interpreter& in, const Value& value, Arguments& arguments) 
     const Ref<IteratorObject> source = iterate(in.runtime(), backwards);
     return wrap(Kind::kIterator, source);
   }
-  if (value.undefined()) in.undefined_used(value);
   Values items = to_values(in.runtime(), value);
   std::reverse(items.begin(), items.end());
   return make_list(in.runtime(), std::move(items));

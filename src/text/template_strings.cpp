@@ -45,7 +45,7 @@ void lower_one(std::string& out, std::string_view text, size_t at, uint32_t code
 
 Text to_case(Runtime& runtime, const Text& text, Case to) {
   Builder out(runtime);
-  runtime.scanned(2 * text.bytes.size());
+  runtime.scanned(8 * text.bytes.size());  // a search in tables for each character
   std::string piece;
   bool piece_is_data = false;
   bool after_cased = false;
@@ -172,7 +172,7 @@ std::vector<Text> split(Runtime& runtime, const Text& text, const Text* separato
       if (at >= bytes.size()) return pieces;
       size_t end = at;
       if (left-- == 0) {
-        end = strip(bytes, false, true).end;
+        end = bytes.size();
       } else {
         while (end < bytes.size() && !space_at(end)) end += code_at(bytes, end).length;
       }
@@ -196,7 +196,7 @@ std::vector<Text> split(Runtime& runtime, const Text& text, const Text* separato
       if (end == 0) break;
       size_t begin = end;
       if (left == 0) {
-        begin = strip(std::string_view(bytes).substr(0, end), true, false).begin;
+        begin = 0;
       } else {
         while (begin > 0 && !space_at(code_before(bytes, begin))) begin = code_before(bytes, begin);
       }

@@ -1,4 +1,5 @@
 // jinja2's tests (tests.py).
+#include <algorithm>
 #include <map>
 
 #include "text/template_interpreter.h"
@@ -108,6 +109,14 @@ const std::map<std::string_view, Test>& tests() {
 Test find_test(std::string_view name) {
   const auto found = tests().find(name);
   return found == tests().end() ? nullptr : found->second;
+}
+
+bool test_takes_argument(std::string_view name) {
+  static constexpr std::string_view kWithout[] = {"odd",      "even",     "defined", "undefined", "filter",  "test",
+                                                  "none",     "boolean",  "false",   "true",      "integer", "float",
+                                                  "lower",    "upper",    "string",  "mapping",   "number",  "sequence",
+                                                  "callable", "iterable", "escaped"};
+  return std::find(std::begin(kWithout), std::end(kWithout), name) == std::end(kWithout);
 }
 
 bool is_test(std::string_view name) { return find_test(name) != nullptr; }

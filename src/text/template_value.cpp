@@ -383,7 +383,7 @@ Ref<IteratorObject> iterate(Runtime& runtime, const Value& value) {
         const size_t end = at + code_at(text.bytes, at).length;
         Text piece;
         piece.append(text, at, end);
-        out = make_string(*counter, std::move(piece), value.as<StringObject>().markup);
+        out = make_string(*counter, std::move(piece));
         at = end;
         return true;
       };
