@@ -28,7 +28,7 @@ void answer_once(const ChatOptions& o, bool has_prompt) {
   ChatSession session(o, &messages);
   const ChatPrompt prompt = session.prompt(messages);
   const bool terminal = ::isatty(STDOUT_FILENO) != 0;
-  AnswerScreen screen(terminal && !o.talk.no_color, ends_thinking(prompt.text));
+  AnswerScreen screen(may_style(STDOUT_FILENO, o.talk.no_color), ends_thinking(prompt.text));
   const auto print = [&](const std::string& text) {
     if (o.talk.json || text.empty()) return;
     std::cout << text;

@@ -1,6 +1,9 @@
 #include "cli/chat_screen.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 
 #include "cli/line_editor.h"
 
@@ -17,6 +20,11 @@ size_t begun(std::string_view text, std::string_view tag) {
 }
 
 }  // namespace
+
+bool may_style(int fd, bool no_color) {
+  const char* wish = std::getenv("NO_COLOR");  // no-color.org
+  return !no_color && (wish == nullptr || *wish == '\0') && ::isatty(fd) != 0;
+}
 
 bool ends_thinking(std::string_view prompt) {
   const size_t last = prompt.find_last_not_of(kSpace);

@@ -11,6 +11,10 @@ namespace godwit {
 inline constexpr const char* kDim = "\033[2m";
 inline constexpr const char* kUndim = "\033[0m";
 
+/// Whether what goes to this terminal may be dim: neither --no-color nor NO_COLOR says otherwise. False for what is no
+/// terminal.
+bool may_style(int fd, bool no_color);
+
 /// Whether a prompt ends within the model's thoughts: its last line is "<think>".
 bool ends_thinking(std::string_view prompt);
 

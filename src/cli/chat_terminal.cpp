@@ -37,7 +37,8 @@ class TerminalChat {
  public:
   explicit TerminalChat(const ChatOptions& o)
       : o_(o),
-        styled_(::isatty(STDERR_FILENO) != 0 && !o.talk.no_color && std::getenv("NO_COLOR") == nullptr),
+        styled_(may_style(STDOUT_FILENO, o.talk.no_color)),
+        styled_talk_(may_style(STDERR_FILENO, o.talk.no_color)),
         session_(o, nullptr),
         editor_(stdin, stdout, "> ", styled_),
         history_file_(chat_history_path()) {
@@ -64,12 +65,12 @@ class TerminalChat {
   void keep(ChatAnswer answer);
   void say_dim(const std::string& text) const {
     flush_output();
-    say("{}{}{}\n", styled_ ? kDim : "", text, styled_ ? kUndim : "");
+    say("{}{}{}\n", styled_talk_ ? kDim : "", text, styled_talk_ ? kUndim : "");
   }
   bool has_system() const { return !messages_.empty() && messages_.front().role == "system"; }
 
   const ChatOptions& o_;
-  const bool styled_;
+  const bool styled_, styled_talk_;  // answers, and what is said about them
   ChatSession session_;
   LineEditor editor_;
   const std::string history_file_;
@@ -84,6 +85,7 @@ class TerminalChat {
 };
 
 void TerminalChat::run() {
+  if (interrupted()) throw Interrupted("chat: interrupted");  // while loading
   const std::string name = std::filesystem::path(o_.model.model).filename().string();
   if (!o_.talk.quiet)
     say_dim(fmt::format("{}: a context of {} tokens; /help says what can be typed, Ctrl-D leaves",
