@@ -10,7 +10,7 @@ namespace godwit {
 namespace {
 
 /// The ranges that lie behind `from`, counted from there.
-std::vector<TextRange> ranges_behind(const std::vector<TextRange>& ranges, uint32_t from) {
+std::vector<TextRange> ranges_behind(const std::vector<TextRange>& ranges, size_t from) {
   std::vector<TextRange> behind;
   for (const TextRange& range : ranges)
     if (range.end > from) behind.push_back({std::max(range.begin, from) - from, range.end - from});
@@ -41,7 +41,7 @@ ChatPrompt ChatPrompter::prompt(const Json& messages, const Json& more, const Ch
   const std::string_view text = prompt.text;
   if (past != nullptr && !past->ids.empty() && text.size() > past->text.size() && text.starts_with(past->text)) {
     const std::string_view rest = text.substr(past->text.size());
-    const auto plain = ranges_behind(rendered.from_data, static_cast<uint32_t>(past->text.size()));
+    const auto plain = ranges_behind(rendered.from_data, past->text.size());
     const auto ids = tokenizer_->encode(rest, {.special = true, .bos = false, .plain = plain});
     // Only there no token reaches across.
     if (!ids.empty() && tokenizer_->is_special(ids.front()) && rest.starts_with(tokenizer_->piece(ids.front()))) {

@@ -1,14 +1,14 @@
 // A part of a text.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 
 namespace godwit {
 
 /// Bytes [begin, end) of a text.
 struct TextRange {
-  uint32_t begin;
-  uint32_t end;
+  size_t begin;
+  size_t end;
   bool operator==(const TextRange&) const = default;
 };
 
