@@ -12,15 +12,9 @@
 #include <vector>
 
 #include "base/json_fwd.h"
+#include "text/text_range.h"
 
 namespace godwit {
-
-/// Bytes [begin, end) of a text.
-struct TextRange {
-  uint32_t begin;
-  uint32_t end;
-  bool operator==(const TextRange&) const = default;
-};
 
 /// What a template gave. `from_data`, rising, disjoint and not touching: the bytes that came from the messages, tools
 /// or other data, or from an operation whose result cannot be told apart; all others are the template's own. Only in
