@@ -16,21 +16,6 @@ namespace {
 constexpr uint64_t kMostTemplateBytes = uint64_t{1} << 20;
 constexpr int64_t kLeastContext = 2048;  // below, memory that is short is an error, not a reason to take less
 
-ChatTemplate template_for(const ChatOptions& o, const OpenModel& open, const Vocabulary& vocabulary) {
-  const std::string& named = o.chat_template;
-  if (named.empty()) {
-    if (vocabulary.chat_template.empty())
-      invalid("{}: has no chat template; give one with --template FILE or NAME, or continue a text with run",
-              open.config.source);
-    return {vocabulary.chat_template, printable_path(open.config.source) + ": chat template"};
-  }
-  struct stat status {};
-  if (::stat(named.c_str(), &status) == 0) return {read_input(named, kMostTemplateBytes), printable_path(named)};
-  if (const char* source = builtin_template(named)) return {source, "built-in template " + named};
-  invalid("--template {}: expected a file or one of {}", printable_path(named),
-          fmt::join(builtin_template_names(), ", "));
-}
-
 Json variables_from(const ChatOptions& o) {
   Json variables = Json::object();
   if (o.no_think) variables["enable_thinking"] = variables["thinking"] = false;
@@ -57,6 +42,20 @@ bool fits_memory(const ModelOptions& o, const OpenModel& open, const RunnerOptio
 
 }  // namespace
 
+ChatTemplate chat_template_for(const std::string& named, const OpenModel& open, const Vocabulary& vocabulary) {
+  if (named.empty()) {
+    if (vocabulary.chat_template.empty())
+      invalid("{}: has no chat template; give one with --template FILE or NAME, or continue a text with run",
+              open.config.source);
+    return {vocabulary.chat_template, printable_path(open.config.source) + ": chat template"};
+  }
+  struct stat status {};
+  if (::stat(named.c_str(), &status) == 0) return {read_input(named, kMostTemplateBytes), printable_path(named)};
+  if (const char* source = builtin_template(named)) return {source, "built-in template " + named};
+  invalid("--template {}: expected a file or one of {}", printable_path(named),
+          fmt::join(builtin_template_names(), ", "));
+}
+
 ChatSession::ChatSession(const ChatOptions& o, const std::vector<ChatMessage>* first)
     : flags_(o.sampling), variables_(variables_from(o)), many_turns_(first == nullptr) {
   const AnswerText check_of_stops(nullptr, o.sampling.stop);
@@ -66,7 +65,8 @@ ChatSession::ChatSession(const ChatOptions& o, const std::vector<ChatMessage>* f
     tokenizer_ = open_tokenizer(open, why_not);
     if (tokenizer_ == nullptr) invalid("{}: text cannot be read: {}", open.config.source, why_not);
     const Vocabulary vocabulary = vocabulary_of(open);
-    prompter_ = std::make_unique<ChatPrompter>(*tokenizer_, vocabulary, template_for(o, open, vocabulary));
+    prompter_ =
+        std::make_unique<ChatPrompter>(*tokenizer_, vocabulary, chat_template_for(o.chat_template, open, vocabulary));
     if (first != nullptr) first_tokens_ = static_cast<int64_t>(prompt(*first).ids.size());
     choose_context(o, open, r);
   });

@@ -65,6 +65,9 @@ class ChatSession {
   std::unique_ptr<Engine> engine_;
 };
 
+/// The template that --template names, a file or a built-in one; empty: the model's own. Throws Error (kInvalid).
+ChatTemplate chat_template_for(const std::string& named, const OpenModel& open, const Vocabulary& vocabulary);
+
 /// "52 tokens of prompt (40 reused) at 812.1 tok/s, 31 tokens at 95.0 tok/s".
 std::string speeds_text(const ChatAnswer& answer);
 

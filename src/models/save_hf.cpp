@@ -53,7 +53,9 @@ HfPlan plan_hf(const OpenModel& m, std::optional<DType> type) {
     plan.warnings.push_back(
         fmt::format("quantized tensors ({}) become F16; --type f32 or bf16 for others", name(*rounded)));
   plan.config = Json::object();
-  m.architecture->to_hf(m.config, plan.config);
+  Config config = m.config;
+  config.set("tie_embeddings", m.model->tied());  // which a GGUF file says by having no head
+  m.architecture->to_hf(config, plan.config);
   plan.config["dtype"] = torch_name(plan.main_type());
   return plan;
 }

@@ -68,7 +68,7 @@ std::vector<SpecialMatch> SpecialTokens::find(std::string_view text, bool contro
   if (empty()) return found;
   // Read backwards, so `found` rises towards the front: the longest match at each place that has one.
   uint32_t node = 0;
-  size_t range = plain.size();     // ranges from this one on begin behind the place
+  size_t range = plain.size();    // ranges from this one on begin behind the place
   size_t free_end = text.size();  // where the next of them begins
   for (size_t i = text.size(); i > 0; --i) {
     const size_t begin = i - 1;
@@ -80,8 +80,8 @@ std::vector<SpecialMatch> SpecialTokens::find(std::string_view text, bool contro
     node = step(node, static_cast<uint8_t>(text[begin]));
     const uint32_t match = longest(node, control && begin < free_end ? free_end - begin : 0);
     if (match == 0) continue;
-    found.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(begin) + nodes_[match].length,
-                     nodes_[match].id});
+    found.push_back(
+        {static_cast<uint32_t>(begin), static_cast<uint32_t>(begin) + nodes_[match].length, nodes_[match].id});
   }
   std::vector<SpecialMatch> kept;
   uint32_t at = 0;

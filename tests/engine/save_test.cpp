@@ -95,6 +95,16 @@ INSTANTIATE_TEST_SUITE_P(Tiny, Save,
                            return name;
                          });
 
+TEST_F(SaveAs, AFileWithoutAHeadIsAFolderWithTiedEmbeddings) {
+  const std::string model = std::string(GODWIT_SOURCE_DIR) + "/tests/oracle/tiny/llama-biases";
+  const auto open = open_model(model, {});
+  GgufPlan plan = plan_gguf(*open, {});
+  ASSERT_EQ(plan.config.values.erase(plan.config.full_key("tie_embeddings")), 1u);
+  const std::string gguf = (folder_ / "a.gguf").string();
+  write_gguf(gguf, plan.config, plan.tensors, {});
+  expect_same(logits_of(model), {gguf, to_hf(gguf, "b")});
+}
+
 // GGUF has Falcon-H1's multipliers in the weights: they are rounded once more there, and the same from then on.
 class SaveFalcon : public SaveAs {};
 
