@@ -352,7 +352,7 @@ Value tojson_filter(Interpreter& in, const Value& value, Arguments& arguments) {
     style.item_separator = Text(",", false);
     if (bound[1].string()) {
       style.indent = bound[1].as<StringObject>().text;
-    } else if (value.is(Kind::kList) || value.is(Kind::kTuple) || value.is(Kind::kDict)) {
+    } else if (!value.string()) {  // for a string Python does not look at it
       const int64_t width = std::max<int64_t>(in.integer(bound[1], 0), 0);
       in.runtime().check_room(static_cast<uint64_t>(width));
       style.indent = Text(std::string(static_cast<size_t>(width), ' '), false);

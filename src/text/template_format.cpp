@@ -33,6 +33,21 @@ std::string grouped(const std::string& digits, char separator, size_t every) {
   return out;
 }
 
+// With a point behind the digits where there is none, which # asks for.
+std::string with_point(std::string text, bool wanted) {
+  if (wanted && text.find('.') == std::string::npos) text.insert(std::min(text.find('e'), text.size()), ".");
+  return text;
+}
+
+// As %#g: all digits of the precision.
+std::string all_digits(double magnitude, int precision) {
+  const std::string text = fmt::format("{:.{}e}", magnitude, precision - 1);
+  int64_t exponent = 0;
+  parse_int(std::string_view(text).substr(text.find('e') + 1), 10, exponent);
+  if (exponent < -4 || exponent >= precision) return with_point(text, true);
+  return with_point(fmt::format("{:.{}f}", magnitude, precision - 1 - static_cast<int>(exponent)), true);
+}
+
 // As %g, but with a digit behind the point, and with an exponent where that would be one digit too many.
 std::string general_digits(double magnitude, int precision) {
   std::string text = fmt::format("{:.{}e}", magnitude, precision - 1);
@@ -62,14 +77,14 @@ std::string real_digits(double value, const Field& field) {
     const int precision = static_cast<int>(field.precision < 0 ? 6 : field.precision);
     switch (field.type | 0x20) {
       case 'e':
-        text = fmt::format("{:.{}e}", magnitude, precision);
+        text = with_point(fmt::format("{:.{}e}", magnitude, precision), field.alternate);
         break;
       case 'f':
-        text = fmt::format("{:.{}f}", magnitude, precision);
+        text = with_point(fmt::format("{:.{}f}", magnitude, precision), field.alternate);
         break;
       case 'g':
-        text = field.alternate ? fmt::format("{:#.{}g}", magnitude, std::max(precision, 1))
-                               : fmt::format("{:.{}g}", magnitude, std::max(precision, 1));
+        text = fmt::format("{:.{}g}", magnitude, std::max(precision, 1));
+        if (field.alternate) text = all_digits(magnitude, std::max(precision, 1));
         break;
       case '%' | 0x20:
         text = fmt::format("{:.{}f}%", magnitude * 100, precision);

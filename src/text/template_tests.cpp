@@ -15,16 +15,10 @@ bool compares(Interpreter& in, const Value& value, Arguments& arguments) {
   return in.compare(comparison, value, only_argument(in, arguments));
 }
 
-int64_t remainder(Interpreter& in, const Value& value, const Value& divisor, bool& zero) {
+// Whether value % divisor is `wanted`.
+bool leaves(Interpreter& in, const Value& value, const Value& divisor, double wanted) {
   const Value rest = in.binary(ExprKind::kModulo, value, divisor);
-  zero = rest.number() && rest.real() == 0;
-  return rest.is(Kind::kInt) ? rest.integer() : 0;
-}
-
-bool is_odd_or_even(Interpreter& in, const Value& value, bool odd) {
-  bool zero = false;
-  const int64_t rest = remainder(in, value, Value::of(int64_t{2}), zero);
-  return odd ? rest == 1 : zero;
+  return rest.number() && rest.real() == wanted;
 }
 
 bool has_letter_case(Interpreter& in, const Value& value, const char* method) {
@@ -38,14 +32,9 @@ const std::map<std::string_view, Test>& tests() {
   using V = const Value&;
   using A = Arguments&;
   static const std::map<std::string_view, Test> table = {
-      {"odd", [](I in, V value, A) { return is_odd_or_even(in, value, true); }},
-      {"even", [](I in, V value, A) { return is_odd_or_even(in, value, false); }},
-      {"divisibleby",
-       [](I in, V value, A arguments) {
-         bool zero = false;
-         remainder(in, value, only_argument(in, arguments), zero);
-         return zero;
-       }},
+      {"odd", [](I in, V value, A) { return leaves(in, value, Value::of(int64_t{2}), 1); }},
+      {"even", [](I in, V value, A) { return leaves(in, value, Value::of(int64_t{2}), 0); }},
+      {"divisibleby", [](I in, V value, A arguments) { return leaves(in, value, only_argument(in, arguments), 0); }},
       {"defined", [](I, V value, A) { return !value.undefined(); }},
       {"undefined", [](I, V value, A) { return value.undefined(); }},
       {"filter", [](I, V value, A) { return value.string() && is_filter(value.as<StringObject>().text.bytes); }},
