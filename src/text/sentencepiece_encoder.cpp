@@ -1,11 +1,11 @@
 #include "text/sentencepiece_encoder.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
-#include "text/merge_queue.h"
 #include "text/sentencepiece.h"
 #include "text/unicode.h"
 
@@ -45,6 +45,7 @@ SentencePieceEncoder::SentencePieceEncoder(SentencePieceModel model)
     if (type == kTokenByte) byte_ids_[*parse_byte_token(model_.pieces[i])] = id;
   }
   user_defined_ = ByteTrie(user_defined);
+  if (model_.kind == SentencePieceModel::kBpe) make_pairs();
   if (model_.kind == SentencePieceModel::kUnigram) {
     UnigramModel unigram;
     unigram.tokens = model_.pieces;
@@ -110,53 +111,116 @@ int32_t SentencePieceEncoder::id_of(std::string_view piece) const {
   return found == mergeable_.end() ? model_.unk : found->second;
 }
 
+void SentencePieceEncoder::make_pairs() {
+  uint32_t next = static_cast<uint32_t>(model_.pieces.size());
+  const auto character = [&](uint32_t code) {  // the symbol of a character, made if there is none
+    if (characters_.insert(code, next)) ++next;
+  };
+  for (const auto& [piece, id] : mergeable_) {
+    const Decoded d = decode_utf8(piece, 0);
+    if (d.code != kInvalidByte && d.length == piece.size()) characters_.insert(d.code, static_cast<uint32_t>(id));
+  }
+  const auto symbol = [&](std::string_view text) {
+    const Decoded d = decode_utf8(text, 0);
+    if (d.length == text.size()) return characters_.find(d.code);
+    const auto found = mergeable_.find(text);
+    return found == mergeable_.end() ? IdMap::kNone : static_cast<uint32_t>(found->second);
+  };
+  for (size_t i = 0; i < model_.pieces.size(); ++i) {
+    const std::string_view piece = model_.pieces[i];
+    const int32_t type = model_.types[i];
+    if (type != kTokenNormal && type != kTokenUserDefined && type != kTokenUnused) continue;
+    if (find_invalid_utf8(piece) != std::string_view::npos) continue;  // no text that is normalised has it
+    uint32_t before = kInvalidByte;
+    for (size_t at = 0; at < piece.size();) {
+      const Decoded d = decode_utf8(piece, at);
+      character(d.code);
+      if (at > 0) neighbours_.insert(uint64_t{before} << 32 | d.code, 0);
+      before = d.code;
+      at += d.length;
+    }
+    for (size_t at = decode_utf8(piece, 0).length; at < piece.size(); at += decode_utf8(piece, at).length) {
+      const uint32_t left = symbol(piece.substr(0, at)), right = symbol(piece.substr(at));
+      if (left == IdMap::kNone || right == IdMap::kNone) continue;
+      pairs_.insert(uint64_t{left} << 32 | right, static_cast<uint32_t>(i));
+    }
+  }
+}
+
+/// Merges never cross a place whose two characters stand side by side in no piece: the text between such places is
+/// merged on its own, as a short queue is fast.
 void SentencePieceEncoder::cut_bpe(std::string_view text, std::vector<Piece>& pieces) const {
-  std::vector<MergePart> parts;  // id -2: a user-defined piece, which takes part in no merge
+  std::vector<MergePart> parts;  // id: the symbol; -1 where there is none
+  uint32_t before = kInvalidByte;
   for (size_t at = 0; at < text.size();) {
     const ByteTrie::Match user = user_defined_.longest(text.substr(at));
-    const size_t length = user.length > 0 ? user.length : decode_utf8(text, at).length;
+    const Decoded d = decode_utf8(text, at);
+    if (user.length > 0 || neighbours_.find(uint64_t{before} << 32 | d.code) == IdMap::kNone)
+      merge(text, parts, pieces);
+    if (user.length > 0) {
+      pieces.push_back({user.length, user.value});
+      at += user.length;
+      before = kInvalidByte;
+      continue;
+    }
     const int32_t index = static_cast<int32_t>(parts.size());
-    parts.push_back(
-        {user.length > 0 ? -2 : -1, static_cast<uint32_t>(at), static_cast<uint32_t>(length), index - 1, index + 1});
-    at += length;
+    const int32_t symbol = static_cast<int32_t>(characters_.find(d.code));
+    parts.push_back({symbol, static_cast<uint32_t>(at), d.length, index - 1, index + 1});
+    at += d.length;
+    before = d.code;
   }
-  parts.back().next = -1;
+  merge(text, parts, pieces);
+}
 
+/// Merges `parts` of `text`, appends the pieces and clears the parts.
+void SentencePieceEncoder::merge(std::string_view text, std::vector<MergePart>& parts,
+                                 std::vector<Piece>& pieces) const {
+  if (parts.empty()) return;
+  parts.back().next = -1;
   const auto part_text = [&](const MergePart& part) { return text.substr(part.begin, part.length); };
-  const auto token_of_pair = [&](const MergePart& left) -> int32_t {
+  const auto piece_of_pair = [&](const MergePart& left) -> int32_t {
     const MergePart& right = parts[static_cast<size_t>(left.next)];
-    if (left.id == -2 || right.id == -2 || left.length + right.length > longest_) return -1;
-    const auto found = mergeable_.find(text.substr(left.begin, left.length + right.length));
-    return found == mergeable_.end() ? -1 : found->second;
+    if (left.id < 0 || right.id < 0) return -1;
+    const uint64_t key = uint64_t{static_cast<uint32_t>(left.id)} << 32 | static_cast<uint32_t>(right.id);
+    return static_cast<int32_t>(pairs_.find(key));
   };
   // Unused pieces take part in merges and are taken apart again, into the parts they were last proposed of.
-  std::unordered_map<std::string_view, uint32_t> unused;  // the length of the left part
-  MergeQueue queue;
-  const auto propose = [&](int32_t left) {
+  std::unordered_map<int32_t, uint32_t> unused;  // the length of the left part
+  std::vector<uint64_t> entries;
+  const auto propose = [&](int32_t left, auto put) {
     if (left < 0 || parts[static_cast<size_t>(left)].next < 0) return;
     const MergePart& part = parts[static_cast<size_t>(left)];
-    const int32_t id = token_of_pair(part);
+    const int32_t id = piece_of_pair(part);
     if (id < 0) return;
-    queue.push(merge_entry(ranks_[static_cast<size_t>(id)], left));
-    if (model_.types[static_cast<size_t>(id)] == kTokenUnused)
-      unused[model_.pieces[static_cast<size_t>(id)]] = part.length;
+    put(merge_entry(ranks_[static_cast<size_t>(id)], left));
+    if (model_.types[static_cast<size_t>(id)] == kTokenUnused) unused[id] = part.length;
   };
-  for (size_t i = 0; i < parts.size(); ++i) propose(static_cast<int32_t>(i));
+  entries.reserve(parts.size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    propose(static_cast<int32_t>(i), [&](uint64_t entry) { entries.push_back(entry); });
+  }
+  MergeQueue queue(std::greater<>(), std::move(entries));
+  const auto push = [&](uint64_t entry) { queue.push(entry); };
   while (!queue.empty()) {
     const uint32_t rank = static_cast<uint32_t>(queue.top() >> 32);
     const int32_t left = static_cast<int32_t>(queue.top());
     queue.pop();
     const MergePart& part = parts[static_cast<size_t>(left)];
     if (part.length == 0 || part.next < 0) continue;
-    const int32_t id = token_of_pair(part);
+    const int32_t id = piece_of_pair(part);
     if (id < 0 || ranks_[static_cast<size_t>(id)] != rank) continue;
     join_with_next(parts, left, id);
-    propose(part.previous);
-    propose(left);
+    propose(part.previous, push);
+    propose(left, push);
   }
   std::vector<std::string_view> stack;
   for (const MergePart& part : parts) {
     if (part.length == 0) continue;
+    const bool is_piece = part.id >= 0 && static_cast<size_t>(part.id) < model_.pieces.size();
+    if (is_piece && model_.types[static_cast<size_t>(part.id)] != kTokenUnused) {
+      pieces.push_back({part.length, part.id});
+      continue;
+    }
     stack.push_back(part_text(part));
     while (!stack.empty()) {
       const std::string_view piece = stack.back();
@@ -166,7 +230,7 @@ void SentencePieceEncoder::cut_bpe(std::string_view text, std::vector<Piece>& pi
         pieces.push_back({piece.size(), id});
         continue;
       }
-      const auto apart = unused.find(piece);
+      const auto apart = unused.find(id);
       if (apart == unused.end()) {  // a character
         pieces.push_back({piece.size(), model_.unk});
         continue;
@@ -175,6 +239,7 @@ void SentencePieceEncoder::cut_bpe(std::string_view text, std::vector<Piece>& pi
       stack.push_back(piece.substr(0, apart->second));
     }
   }
+  parts.clear();
 }
 
 void SentencePieceEncoder::cut_words(std::string_view text, std::vector<Piece>& pieces) const {

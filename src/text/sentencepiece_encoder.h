@@ -11,6 +11,8 @@
 
 #include "text/byte_trie.h"
 #include "text/charsmap.h"
+#include "text/id_map.h"
+#include "text/merge_queue.h"
 #include "text/sentencepiece_model.h"
 #include "text/unigram.h"
 
@@ -43,7 +45,9 @@ class SentencePieceEncoder {
   };
 
   std::string_view next_normalized(std::string_view text, size_t& length) const;
+  void make_pairs();
   void cut_bpe(std::string_view text, std::vector<Piece>& pieces) const;
+  void merge(std::string_view text, std::vector<MergePart>& parts, std::vector<Piece>& pieces) const;
   void cut_words(std::string_view text, std::vector<Piece>& pieces) const;
   void cut_characters(std::string_view text, std::vector<Piece>& pieces) const;
   int32_t id_of(std::string_view piece) const;
@@ -52,7 +56,11 @@ class SentencePieceEncoder {
   Charsmap charsmap_;
   ByteTrie user_defined_;
   std::unordered_map<std::string_view, int32_t> mergeable_;  // normal, user-defined and unused pieces
-  std::vector<uint32_t> ranks_;                              // by piece: 0 has the highest score
+  // BPE: characters and pieces as symbols. Pieces keep their ids; characters that are parts of pieces only come behind.
+  IdMap characters_;             // code point -> symbol
+  IdMap pairs_;                  // (symbol, symbol) -> the piece that they make
+  IdMap neighbours_;             // (code point, code point) side by side in a piece
+  std::vector<uint32_t> ranks_;  // by piece: 0 has the highest score
   size_t longest_ = 0;
   std::array<int32_t, 256> byte_ids_;
   std::unique_ptr<Unigram> unigram_;

@@ -231,21 +231,30 @@ def compare_regex(run, name, pattern, texts):
         place = [0]
         for c in text:
             place.append(place[-1] + (1 if c < "\x80" else 2 if c < "\u0800" else 3 if c < "\U00010000" else 4))
-        return [f"{place[begin]}-{place[end]}" for _, (begin, end) in split.pre_tokenize_str(text)]
+        try:
+            return [f"{place[begin]}-{place[end]}" for _, (begin, end) in split.pre_tokenize_str(text)]
+        except BaseException as error:  # what a backtracking engine gives up on; KeyboardInterrupt is none of those
+            if "retry-limit" not in str(error):
+                raise
+            return None
 
     if run.options.golden:
         return run.add_golden(name, ["regex", hexed(pattern)], [" ".join(expected(t)) for t in texts])
     results = ours(run.options.reader, ["regex", hexed(pattern)], texts)
-    bad = 0
+    bad = given_up = 0
     for text, result in zip(texts, results):
         theirs = expected(text)
+        if theirs is None:
+            given_up += 1
+            continue
         matches = [m for m in result.split() if m.split("-")[0] != m.split("-")[1]]
         if matches != theirs:
             bad += 1
             if bad <= run.options.show:
                 odd = sorted(set(matches) ^ set(theirs), key=lambda m: int(m.split("-")[0]))[:8]
                 print("  ", ascii(text[:100]), "\n     theirs", theirs[:20], "\n     ours  ", matches[:20], "\n     differ", odd)
-    print(f"regex {name}: {len(texts)} strings, {bad} mismatches", flush=True)
+    print(f"regex {name}: {len(texts) - given_up} strings, {bad} mismatches" +
+          (f"; on {given_up} more tokenizers gives up" if given_up else ""), flush=True)
     run.failed = run.failed or bad > 0
 
 
