@@ -1,5 +1,6 @@
 // Ctrl-C and SIGTERM: the first asks for a clean end, the second ends the process. Some who send one send it twice, to
-// the process and to its group: what comes within half a second is the same one.
+// the process and to its group: what comes within half a second is the same one. Where a command outlives Ctrl-C, only
+// a second SIGTERM ends the process.
 #include <time.h>
 
 #include <csignal>
@@ -12,7 +13,7 @@ namespace {
 
 constexpr int64_t kSame_ms = 500;
 
-std::atomic<bool> stop{false};
+std::atomic<bool> stop{false}, terminated{false}, outliving{false};
 std::atomic<int64_t> first_ms{0};
 
 int64_t now_ms() {
@@ -21,10 +22,12 @@ int64_t now_ms() {
   return int64_t{1000} * now.tv_sec + now.tv_nsec / 1000000;
 }
 
-void on_interrupt(int) {
-  if (!stop.exchange(true)) {
+void on_interrupt(int signal) {
+  const bool first = signal == SIGTERM && outliving ? !terminated.exchange(true) : !stop.exchange(true);
+  if (signal == SIGTERM) terminated = stop = true;
+  if (first) {
     first_ms = now_ms();
-  } else if (now_ms() - first_ms > kSame_ms) {
+  } else if (now_ms() - first_ms > kSame_ms && (signal == SIGTERM || !outliving)) {
     std::_Exit(130);
   }
 }
@@ -39,5 +42,12 @@ void watch_interrupts() {
 }
 
 const std::atomic<bool>& interrupted() { return stop; }
+
+void outlive_interrupts() { outliving = true; }
+
+void forget_interrupt() {
+  stop = false;
+  if (terminated) stop = true;  // it may have come in between
+}
 
 }  // namespace godwit

@@ -52,7 +52,8 @@ int main(int argc, char** argv) {
   try {
     const int code = run_program(
         argc, argv, fmt::format("godwit {} ({}, {})", GODWIT_VERSION, git_commit(), level_name(cpu_level())),
-        {add_run, add_logits, add_inspect, add_tokenize, add_eval, add_doctor, add_bench, add_audit, add_convert});
+        {add_run, add_chat, add_logits, add_inspect, add_tokenize, add_eval, add_doctor, add_bench, add_audit,
+         add_convert});
     flush_output();
     return code;
   } catch (const Error& e) {

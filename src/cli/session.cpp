@@ -144,14 +144,17 @@ Session start_session(const ModelOptions& o, const TalkOptions& talk, DType cach
   return session;
 }
 
+Vocabulary vocabulary_of(const OpenModel& open) {
+  const bool folder = open.stored.container == Container::kHuggingFace;
+  return folder ? vocabulary_from_hf(read_hf_tokenizer(open.stored.path)) : vocabulary_from(open.config);
+}
+
 std::unique_ptr<Tokenizer> open_tokenizer(const OpenModel& open, std::string& why_not) {
   if (open.stored.files.empty()) {
     why_not = "random weights have no tokenizer";
     return nullptr;
   }
-  const bool folder = open.stored.container == Container::kHuggingFace;
-  return make_tokenizer(folder ? vocabulary_from_hf(read_hf_tokenizer(open.stored.path)) : vocabulary_from(open.config),
-                        why_not);
+  return make_tokenizer(vocabulary_of(open), why_not);
 }
 
 std::unique_ptr<Tokenizer> need_tokenizer(const OpenModel& open) {

@@ -58,6 +58,8 @@ struct Session {
 Session start_session(const ModelOptions& options, const TalkOptions& talk, DType cache,
                       const std::function<void(const OpenModel&, RunnerOptions&)>& adjust);
 
+/// What the model's files say about its tokenizer. Throws Error (kInvalid) when they contradict themselves.
+Vocabulary vocabulary_of(const OpenModel& open);
 /// What turns this model's text into ids and back; null when it has no tokenizer or one that this build does not know:
 /// `why_not` says which.
 std::unique_ptr<Tokenizer> open_tokenizer(const OpenModel& open, std::string& why_not);

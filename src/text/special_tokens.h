@@ -8,13 +8,9 @@
 #include <vector>
 
 #include "text/id_map.h"
+#include "text/text_range.h"
 
 namespace godwit {
-
-/// Bytes [begin, end) of a text.
-struct TextRange {
-  size_t begin, end;
-};
 
 /// A string to look for. Control tokens are matched only where the search allows it, the others everywhere.
 struct SpecialToken {
