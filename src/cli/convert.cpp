@@ -53,6 +53,10 @@ void add_tokenizer(const OpenModel& m, GgufPlan& plan) {
     v.types.push_back(kTokenUnused);
     if (!v.scores.empty()) v.scores.push_back(-1000.0f);
   }
+  if (v.hf_json.size() > kMaxGgufJsonBytes) {
+    plan.warnings.push_back(fmt::format("tokenizer.json has {} bytes, and a GGUF key at most {}: ids may differ",
+                                        v.hf_json.size(), kMaxGgufJsonBytes));
+  }
   vocabulary_to(v, plan.config);
 }
 
@@ -69,7 +73,7 @@ void add_tokenizer(const OpenModel& m, HfPlan& plan) {
   const Vocabulary v = vocabulary_from(m.config);
   if (v.bos) plan.config["bos_token_id"] = *v.bos;
   if (v.eos) plan.config["eos_token_id"] = *v.eos;
-  if (v.model != "gpt2" && v.model != "llama") {
+  if (!has_hf_form(v)) {
     plan.warnings.push_back(fmt::format("no tokenizer is written: the file has \"{}\"", printable(v.model)));
     return;
   }

@@ -33,6 +33,13 @@ DecoderChain scored_decoder(bool strip) {
   return chain;
 }
 
+void set_sentencepiece(SentencePieceModel model, Pipeline& out) {
+  out.decoder = scored_decoder(model.add_dummy_prefix);
+  const auto encoder = std::make_shared<const SentencePieceEncoder>(std::move(model));
+  out.model = std::make_unique<FunctionModel>(
+      [encoder](std::string_view text, std::vector<int32_t>& ids) { encoder->encode(text, ids); });
+}
+
 void set_unigram(const Vocabulary& v, Pipeline& out) {
   SentencePieceModel model;
   model.source = v.source;
@@ -50,10 +57,7 @@ void set_unigram(const Vocabulary& v, Pipeline& out) {
   model.charsmap = v.charsmap;
   model.add_dummy_prefix = v.add_space_prefix;
   model.remove_extra_whitespaces = v.remove_extra_whitespaces;
-  const auto encoder = std::make_shared<const SentencePieceEncoder>(std::move(model));
-  out.model = std::make_unique<FunctionModel>(
-      [encoder](std::string_view text, std::vector<int32_t>& ids) { encoder->encode(text, ids); });
-  out.decoder = scored_decoder(v.add_space_prefix);
+  set_sentencepiece(std::move(model), out);
 }
 
 /// GGUF marks the beginnings of words with U+2581, BERT what goes on within a word with ##.
@@ -143,7 +147,31 @@ void set_bytes(const Vocabulary& v, Pipeline& out) {
   out.decoder.steps.push_back({.kind = DecoderStep::Kind::kByteFallback});
 }
 
+/// What does not depend on the kind.
+std::shared_ptr<Pipeline> stages_around(const Vocabulary& v) {
+  const auto out = std::make_shared<Pipeline>();
+  out->tokens = v.tokens;
+  for (size_t i = 0; i < v.tokens.size(); ++i) {
+    if (is_cut_out(v.type(i)) && !v.tokens[i].empty()) {
+      out->added.push_back({.content = v.tokens[i], .id = static_cast<int32_t>(i)});
+    }
+  }
+  if (v.add_bos && v.bos) out->before.push_back(*v.bos);
+  if (v.add_sep && v.sep) out->after.push_back(*v.sep);
+  if (v.add_eos && v.eos) out->after.push_back(*v.eos);
+  return out;
+}
+
 }  // namespace
+
+std::shared_ptr<const Pipeline> pipeline_of_sentencepiece(const Vocabulary& v, const SentencePieceModel& model) {
+  const auto out = stages_around(v);
+  // User-defined pieces are the encoder's: it finds them in the normal form, where spaces are marks.
+  std::erase_if(out->added,
+                [&](const AddedToken& token) { return v.type(static_cast<size_t>(token.id)) == kTokenUserDefined; });
+  set_sentencepiece(model, *out);
+  return out;
+}
 
 std::pair<std::string, std::string> read_gguf_merge(const Vocabulary& v, size_t line) {
   const std::string& merge = v.merges[line];
@@ -162,16 +190,7 @@ std::shared_ptr<const Pipeline> pipeline_of_gguf(const Vocabulary& v) {
   const auto* kind =
       std::find_if(std::begin(kKinds), std::end(kKinds), [&](const auto& k) { return k.first == v.model; });
   if (kind == std::end(kKinds)) return nullptr;
-  const auto out = std::make_shared<Pipeline>();
-  out->tokens = v.tokens;
-  for (size_t i = 0; i < v.tokens.size(); ++i) {
-    if (is_cut_out(v.type(i)) && !v.tokens[i].empty()) {
-      out->added.push_back({.content = v.tokens[i], .id = static_cast<int32_t>(i)});
-    }
-  }
-  if (v.add_bos && v.bos) out->before.push_back(*v.bos);
-  if (v.add_sep && v.sep) out->after.push_back(*v.sep);
-  if (v.add_eos && v.eos) out->after.push_back(*v.eos);
+  const auto out = stages_around(v);
   kind->second(v, *out);
   return out;
 }

@@ -14,21 +14,26 @@ struct HfTokenizerFiles {
   std::string config;         // tokenizer_config.json
   std::string generation;     // generation_config.json
   std::string chat_template;  // chat_template.jinja; wins over the one in tokenizer_config.json
+  std::string sentencepiece;  // tokenizer.model, a protobuf; counts where there is no tokenizer.json
 };
 
 /// Reads the files of a folder. Throws Error (kInvalid) for one that is too large.
 HfTokenizerFiles read_hf_tokenizer(const std::string& folder);
 
-/// The vocabulary that the files describe: byte-level BPE (GPT-2, SmolLM2, Llama 3, Qwen) as model "gpt2"; BPE over
-/// characters with byte fallback and U+2581 for spaces (Llama 2, Gemma) as model "llama", with scores in the order of
-/// the merges. Where no tokenizer of this build does what the file says, `model` is "none" and `unsupported` says what
-/// and where; without tokenizer.json, `model` is "none". Ids of generation_config.json go to more_stops. NFC is
-/// accepted and not done, as in llama.cpp. Throws Error (kInvalid) naming file and place for what contradicts itself.
+/// The vocabulary that the files describe, in GGUF's terms as far as they go. Where they do not say all that
+/// tokenizer.json says (normalizers, rules of added tokens, merges that no scores express, ...), `hf_json` is the file
+/// and `pipeline` the tokenizer that it describes: then that is what encodes, with the ids of Hugging Face's
+/// tokenizers. Where no tokenizer of this build does what the file says, `model` is "none" and `unsupported` says what
+/// and where; without tokenizer.json and tokenizer.model, `model` is "none". Ids of generation_config.json go to
+/// more_stops. Throws Error (kInvalid) naming file and place for what contradicts itself.
 Vocabulary vocabulary_from_hf(const HfTokenizerFiles& files);
 
-/// The files that describe a vocabulary of model "gpt2" or "llama"; Hugging Face's tokenizers give the same ids with
-/// them. Of tokens with equal text all but the last, and tokens without text, get a name that no text has. Throws Error
-/// (kInvalid) for other kinds.
+/// Whether hf_from_vocabulary has a form for a vocabulary: one with hf_json, or of model "gpt2" or "llama".
+bool has_hf_form(const Vocabulary& vocabulary);
+
+/// The files that describe a vocabulary; Hugging Face's tokenizers give the same ids with them. hf_json is written as
+/// it is; else, of tokens with equal text all but the last, and tokens without text, get a name that no text has.
+/// Throws Error (kInvalid) for a vocabulary without such a form.
 HfTokenizerFiles hf_from_vocabulary(const Vocabulary& vocabulary);
 
 }  // namespace godwit

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "text/bpe.h"
 #include "text/hf_expressions.h"
+#include "text/pipeline_gguf.h"
 #include "text/pipeline_json.h"
 #include "text/sentencepiece.h"
 #include "text/tokenizer_json.h"
@@ -57,6 +58,7 @@ class Reader {
   void check_decoder(const Json& decoder);
   void check_limits(const Json& truncation) const;
   void read_frame(const Json& root);
+  void read_sentencepiece();
   void read_side_files();
   void read_chat_template(const Json& config);
 
@@ -414,10 +416,27 @@ void Reader::read_side_files() {
   }
 }
 
+/// tokenizer.model: SentencePiece's own rules. Whether a begin token stands in front says tokenizer_config.json.
+void Reader::read_sentencepiece() {
+  const SentencePieceModel model = parse_sentencepiece_model(files_.sentencepiece, fields_.where + ": tokenizer.model");
+  v_ = vocabulary_from_sentencepiece(model);
+  v_.source = files_.source;
+  v_.charsmap = model.charsmap;
+  v_.remove_extra_whitespaces = model.remove_extra_whitespaces;
+  const Json config =
+      files_.config.empty() ? Json() : parse_json(files_.config, fields_.where + ": tokenizer_config.json");
+  v_.add_bos = flag(config, "add_bos_token", v_.add_bos) && v_.bos;
+  v_.add_eos = flag(config, "add_eos_token", v_.add_eos) && v_.eos;
+  for (size_t i = 0; i < v_.tokens.size(); ++i) ids_.emplace(v_.tokens[i], static_cast<int32_t>(i));
+  check_vocabulary(v_);
+  if (v_.model != "none") v_.pipeline = pipeline_of_sentencepiece(v_, model);
+}
+
 Vocabulary Reader::read() {
   v_.source = files_.source;
   v_.model = "none";
   if (files_.tokenizer.empty()) {
+    if (!files_.sentencepiece.empty()) read_sentencepiece();
     read_side_files();
     return v_;
   }
@@ -469,6 +488,9 @@ HfTokenizerFiles read_hf_tokenizer(const std::string& folder) {
   files.config = text_if_there(folder + "/tokenizer_config.json", kMaxSideFileBytes);
   files.generation = text_if_there(folder + "/generation_config.json", kMaxSideFileBytes);
   files.chat_template = text_if_there(folder + "/chat_template.jinja", kMaxTemplateBytes);
+  if (files.tokenizer.empty()) {
+    files.sentencepiece = text_if_there(folder + "/tokenizer.model", kMaxTokenizerBytes);
+  }
   return files;
 }
 

@@ -206,8 +206,18 @@ std::string generation_config(const Vocabulary& v) {
 
 }  // namespace
 
+bool has_hf_form(const Vocabulary& v) { return !v.hf_json.empty() || v.model == "gpt2" || v.model == "llama"; }
+
 HfTokenizerFiles hf_from_vocabulary(const Vocabulary& v) {
   check_vocabulary(v);
+  if (!v.hf_json.empty()) {
+    HfTokenizerFiles files;
+    files.source = v.source;
+    files.tokenizer = v.hf_json;
+    files.config = tokenizer_config(v, v.tokens);
+    files.generation = generation_config(v);
+    return files;
+  }
   const bool scored = v.model == "llama";
   if (!scored && v.model != "gpt2") {
     invalid("{}: tokenizer {} has no form in tokenizer.json", printable_path(v.source), quoted(v.model));

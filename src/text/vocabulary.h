@@ -27,6 +27,7 @@ enum TokenType : int32_t {
 inline constexpr size_t kMaxVocabulary = size_t{2} << 20;
 inline constexpr size_t kMaxMerges = size_t{4} << 20;
 inline constexpr size_t kMaxTokenBytes = size_t{64} << 10;
+inline constexpr size_t kMaxGgufJsonBytes = size_t{16} << 20;      // the longest text that GGUF's reader takes
 inline constexpr size_t kMaxSpecialTokens = size_t{64} << 10;      // control, unknown and user-defined ones
 inline constexpr size_t kMaxSpecialTokenBytes = size_t{16} << 20;  // of all of them together
 
@@ -61,7 +62,8 @@ struct Vocabulary {
 /// bos). Throws Error (kInvalid) naming file and key.
 Vocabulary vocabulary_from(const Config& config);
 
-/// Sets the same keys from a vocabulary. more_stops has no key and is left out.
+/// Sets the same keys from a vocabulary. Of more_stops two go to the keys of eot and eom where those are free. hf_json
+/// is left out over kMaxGgufJsonBytes: then the file says less than the vocabulary.
 void vocabulary_to(const Vocabulary& vocabulary, Config& config);
 
 /// Array lengths, limits, types, ids within the vocabulary, scores that are numbers, byte tokens of the form <0xHH>.

@@ -137,8 +137,18 @@ void vocabulary_to(const Vocabulary& v, Config& config) {
   };
   set_id("bos_token_id", v.bos);
   set_id("eos_token_id", v.eos);
-  set_id("eot_token_id", v.eot);
-  set_id("eom_token_id", v.eom);
+  // GGUF has two more keys for ids that end a generation; those beyond are found by their text, or not at all.
+  std::optional<int32_t> eot = v.eot, eom = v.eom;
+  for (const int32_t id : v.more_stops) {
+    if (v.eos == id || eot == id || eom == id || id < 0 || static_cast<size_t>(id) >= v.tokens.size()) continue;
+    if (!eot) {
+      eot = id;
+    } else if (!eom) {
+      eom = id;
+    }
+  }
+  set_id("eot_token_id", eot);
+  set_id("eom_token_id", eom);
   set_id("unknown_token_id", v.unk);
   set_id("padding_token_id", v.pad);
   set_id("seperator_token_id", v.sep);
@@ -154,7 +164,9 @@ void vocabulary_to(const Vocabulary& v, Config& config) {
   if (!v.charsmap.empty()) {
     set("precompiled_charsmap", std::vector<int64_t>(v.charsmap.begin(), v.charsmap.end()));
   }
-  if (!v.hf_json.empty()) config.set("tokenizer.huggingface.json", v.hf_json);
+  if (!v.hf_json.empty() && v.hf_json.size() <= kMaxGgufJsonBytes) {
+    config.set("tokenizer.huggingface.json", v.hf_json);
+  }
 }
 
 }  // namespace godwit
