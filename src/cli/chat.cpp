@@ -52,7 +52,7 @@ void answer_once(const ChatOptions& o, bool has_prompt) {
               << '\n';
   } else {
     print(terminal ? screen.finish() + "\n" : "\n");
-    if (!o.talk.quiet) say("load {:.2f} s, {}, finish: {}\n", session.load_s(), speeds_text(answer), answer.finish);
+    if (!o.talk.quiet) say("load {:.2f} s; {}; finish: {}\n", session.load_s(), speeds_text(answer), answer.finish);
   }
   if (outcome.finish == Finish::kCancelled && interrupted()) throw Interrupted("chat: interrupted");
 }

@@ -124,16 +124,18 @@ ChatAnswer ChatSession::answer(const ChatPrompt& prompt, uint64_t seed,
 }
 
 std::string speeds_text(const ChatAnswer& answer) {
+  const auto rate = [](int64_t tokens, double seconds) {
+    const double per_s = static_cast<double>(tokens) / std::max(1e-9, seconds);
+    return per_s < 100 ? fmt::format("{:.1f} tok/s", per_s) : fmt::format("{:.0f} tok/s", per_s);
+  };
   const Outcome& o = answer.outcome;
-  const int64_t fed = answer.prompt_tokens - o.reused_tokens;
-  std::string text = grouped(answer.prompt_tokens) + " tokens of prompt";
+  std::string text = grouped(answer.prompt_tokens) + " tokens in";
   if (o.reused_tokens > 0) text += " (" + grouped(o.reused_tokens) + " reused)";
-  if (o.prefill_s == 0) return text + ", no token yet";
-  text += fmt::format(" at {:.1f} tok/s", static_cast<double>(fed) / std::max(1e-9, o.prefill_s));
+  if (o.prefill_s == 0) return text + ", none out";
   // The first token came out of the prompt's pass.
-  const auto decoded = static_cast<double>(std::max<int64_t>(0, o.completion_tokens - 1));
-  return text + fmt::format(", {} tokens at {:.1f} tok/s", grouped(static_cast<int64_t>(answer.ids.size())),
-                            decoded / std::max(1e-9, o.decode_s));
+  return text + fmt::format(", {}; {} out, {}", rate(answer.prompt_tokens - o.reused_tokens, o.prefill_s),
+                            grouped(static_cast<int64_t>(answer.ids.size())),
+                            rate(std::max<int64_t>(0, o.completion_tokens - 1), o.decode_s));
 }
 
 }  // namespace godwit

@@ -68,7 +68,7 @@ class ChatSession {
 /// The template that --template names, a file or a built-in one; empty: the model's own. Throws Error (kInvalid).
 ChatTemplate chat_template_for(const std::string& named, const OpenModel& open, const Vocabulary& vocabulary);
 
-/// "52 tokens of prompt (40 reused) at 812.1 tok/s, 31 tokens at 95.0 tok/s".
+/// "52 tokens in (40 reused), 812 tok/s; 31 out, 95.0 tok/s".
 std::string speeds_text(const ChatAnswer& answer);
 
 /// The conversation with a person at a terminal (stdin and stdout), until they leave.

@@ -62,7 +62,7 @@ class Chat : public Commands {
   /// Sends a message and waits for the line of figures behind its answer.
   static std::string say(PseudoTerminal& terminal, const std::string& keys) {
     terminal.type(keys + "\r");
-    terminal.expect("tokens of prompt");
+    terminal.expect("tokens in");
     std::string figures = terminal.expect("]");
     terminal.expect("> ");
     return figures;
@@ -156,7 +156,7 @@ TEST_F(Chat, ConversationOnATerminal) {
   const auto t = start({"-n", "6", "--ignore-eos", "--system", "Be brief"});
   // First turn: nothing to reuse; 18 tokens of system, 13 of message (a token a letter) and 11 to begin the answer.
   std::string figures = say(*t, "Hello");
-  EXPECT_NE(figures.find("6 tokens at"), std::string::npos) << figures;
+  EXPECT_NE(figures.find("6 out"), std::string::npos) << figures;
   EXPECT_NE(figures.find("context 48 of 128 (37 %)"), std::string::npos) << figures;
   // The next turn reuses all but the end of the answer: its last token was chosen, not fed.
   figures = say(*t, "Go on");
@@ -355,7 +355,7 @@ TEST_F(RealChat, SmolLM2Answers) {
   if (!fs::exists(model)) GTEST_SKIP() << model << " is not there";
   const auto t = start({"--greedy", "--activations", "f32", "-n", "64"}, model);
   t->type("What is the capital of France?\r");
-  const std::string answer = t->expect("tokens of prompt", 120);
+  const std::string answer = t->expect("tokens in", 120);
   EXPECT_NE(answer.find("Paris"), std::string::npos) << answer;
   t->expect("> ");
   t->type("And of Italy?\r");
