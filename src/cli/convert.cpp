@@ -73,10 +73,8 @@ void add_tokenizer(const OpenModel& m, HfPlan& plan) {
   const Vocabulary v = vocabulary_from(m.config);
   if (v.bos) plan.config["bos_token_id"] = *v.bos;
   if (v.eos) plan.config["eos_token_id"] = *v.eos;
-  if (!has_hf_form(v)) {
+  if (!has_hf_form(v))
     plan.warnings.push_back(fmt::format("no tokenizer is written: the file has \"{}\"", printable(v.model)));
-    return;
-  }
   const HfTokenizerFiles files = hf_from_vocabulary(v);
   for (const auto& [name, contents] :
        {std::pair{"tokenizer.json", &files.tokenizer}, std::pair{"tokenizer_config.json", &files.config},
