@@ -240,7 +240,9 @@ TEST(Special, NoControlTokenIsMadeOfPlainBytes) {
   EXPECT_THAT(encode({{0, 8}, {12, 13}}),
               ElementsAre('<', '|', 'x', '|', '>', 260, '<', '|', 'x', '|', '>', '!', 256, 257));
   EXPECT_THAT(encode({{0, 0}, {21, 21}}), ElementsAre(257, 260, 258, 256, 257));
+#ifndef GODWIT_DEBUG  // there a bug ends the program
   EXPECT_THROW(encode({{5, 8}, {1, 3}}), Bug);
+#endif
 }
 
 TEST(Special, StopIds) {
