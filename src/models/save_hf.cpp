@@ -1,6 +1,7 @@
 // Saving as a Hugging Face folder.
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
@@ -54,7 +55,12 @@ HfPlan plan_hf(const OpenModel& m, std::optional<DType> type) {
         fmt::format("quantized tensors ({}) become F16; --type f32 or bf16 for others", name(*rounded)));
   plan.config = Json::object();
   Config config = m.config;
-  config.set("tie_embeddings", m.model->tied());  // which a GGUF file says by having no head
+  // A GGUF file says that the embedding is the head by having no other.
+  if (!config.has("tie_embeddings")) {
+    const auto& all = m.weights->parameters();
+    config.set("tie_embeddings",
+               std::none_of(all.begin(), all.end(), [](const Parameter& p) { return p.name == "output.weight"; }));
+  }
   m.architecture->to_hf(config, plan.config);
   plan.config["dtype"] = torch_name(plan.main_type());
   return plan;
