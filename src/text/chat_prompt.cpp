@@ -23,7 +23,9 @@ ChatPrompter::ChatPrompter(const Tokenizer& tokenizer, const Vocabulary& v, Chat
     : tokenizer_(&tokenizer), template_(std::move(chat_template)) {
   for (const auto& [name, id] : {std::pair("bos_token", v.bos), std::pair("eos_token", v.eos),
                                  std::pair("unk_token", v.unk), std::pair("pad_token", v.pad)})
-    if (id && *id < tokenizer.size()) tokens_.emplace_back(name, tokenizer.piece(*id));
+    if (id && *id < tokenizer.size() && static_cast<size_t>(*id) < v.tokens.size())
+      tokens_.emplace_back(
+          name, tokenizer.is_special(*id) ? v.tokens[static_cast<size_t>(*id)] : std::string(tokenizer.piece(*id)));
 }
 
 ChatPrompt ChatPrompter::prompt(const Json& messages, const Json& more, const ChatPast* past) const {

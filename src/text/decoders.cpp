@@ -1,5 +1,7 @@
 #include "text/decoders.h"
 
+#include "base/error.h"
+#include "base/text.h"
 #include "text/bpe.h"
 #include "text/unicode.h"
 #include "text/vocabulary.h"
@@ -7,11 +9,16 @@
 namespace godwit {
 namespace {
 
+[[noreturn]] void too_long(std::string_view token) {
+  invalid("tokenizer.json: decoder: token {} becomes more than {} bytes", quoted(token, 40), kMaxDecodedBytes);
+}
+
 void replace_all(std::string& text, std::string_view what, std::string_view by) {
   if (what.empty()) return;
   std::string out;
   size_t at = 0;
   for (size_t found; (found = text.find(what, at)) != std::string::npos; at = found + what.size()) {
+    if (out.size() > kMaxDecodedBytes) break;  // the caller sees that it is too long
     out.append(text, at, found - at).append(by);
   }
   text = out.append(text, at);
@@ -41,6 +48,7 @@ void clean_up(std::string& text) {
 std::string DecoderChain::decode(std::string_view token, bool first) const {
   std::string text(token);
   for (const DecoderStep& step : steps) {
+    if (text.size() > kMaxDecodedBytes) too_long(token);
     switch (step.kind) {
       case DecoderStep::Kind::kByteLevel:
         if (auto bytes = from_byte_level(text)) text = *std::move(bytes);
@@ -73,6 +81,7 @@ std::string DecoderChain::decode(std::string_view token, bool first) const {
         break;
     }
   }
+  if (text.size() > kMaxDecodedBytes) too_long(token);
   return text;
 }
 

@@ -9,6 +9,9 @@
 
 namespace godwit {
 
+inline constexpr size_t kMaxAllDecodedBytes = size_t{256} << 20;
+inline constexpr size_t kMaxDecodedBytes = size_t{64} << 10;  // of one token, as in the vocabulary itself
+
 /// One step over a token's text. Source: Hugging Face tokenizers, decoders.
 struct DecoderStep {
   enum class Kind { kByteLevel, kReplace, kByteFallback, kStrip, kMetaspace, kWordPiece, kBpe, kJoin };
@@ -28,7 +31,7 @@ struct DecoderChain {
   size_t strip_count = 0;         // at most so many
   bool drops_last_space = false;  // kBpe: the end of the last word is no space
 
-  /// The bytes of a token as it stands in the vocabulary.
+  /// The bytes of a token as it stands in the vocabulary. Throws Error (kInvalid) when they become too many.
   std::string decode(std::string_view token, bool first) const;
 };
 

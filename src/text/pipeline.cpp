@@ -20,7 +20,8 @@ struct Stretch {
 class AddedTokens {
  public:
   AddedTokens() = default;
-  AddedTokens(const std::vector<AddedToken>& tokens, const std::function<bool(int32_t)>& is_control);
+  using Is = std::function<bool(int32_t)>;
+  AddedTokens(const std::vector<AddedToken>& tokens, const Is& is_control, const Is& is_marker);
 
   /// `text` from begin to end; rules as added_vocabulary.rs: a match that is part of a word is text, though nothing
   /// else is looked for there; white space goes to the token before it rather than to the one behind.
@@ -29,17 +30,16 @@ class AddedTokens {
   bool empty() const { return search_.empty(); }
 
  private:
-  SpecialTokens search_;
+  AddedTokenSearch search_;
   std::unordered_map<int32_t, AddedToken> rules_;  // of those that have any
 };
 
-AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const std::function<bool(int32_t)>& is_control) {
-  std::vector<SpecialToken> special;
+AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const Is& is_control, const Is& is_marker) {
   for (const AddedToken& token : tokens) {
-    special.push_back({token.content, token.id, is_control(token.id)});
+    search_.add(token.content, token.id, is_control(token.id), is_marker(token.id));
     if (token.single_word || token.lstrip || token.rstrip) rules_.emplace(token.id, token);
   }
-  search_ = SpecialTokens(special);
+  search_.build();
 }
 
 /// The character that ends before `end`.
@@ -141,12 +141,20 @@ PipelineTokenizer::PipelineTokenizer(const Vocabulary& v, std::shared_ptr<const 
     tokens_[static_cast<size_t>(token.id)] = content;
   }
   const auto is_control = [this](int32_t id) { return is_special(id); };
+  const auto is_marker = [this](int32_t id) { return Tokenizer::is_marker(id); };
   std::vector<std::string> pieces(tokens_.size());
-  for (size_t i = 0; i < pieces.size(); ++i) pieces[i] = pipeline_->decoder.decode(tokens_[i], false);
+  size_t bytes = 0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    pieces[i] = pipeline_->decoder.decode(tokens_[i], false);
+    bytes += pieces[i].size();
+    if (bytes > kMaxAllDecodedBytes) {
+      invalid("tokenizer.json: decoder: the tokens become more than {} bytes", kMaxAllDecodedBytes);
+    }
+  }
   set_pieces(pieces);
   set_opening(pipeline_->decoder.strip, pipeline_->decoder.strip_count, pipeline_->decoder.drops_last_space);
-  raw_ = AddedTokens(raw, is_control);
-  normalized_ = AddedTokens(normalized, is_control);
+  raw_ = AddedTokens(raw, is_control, is_marker);
+  normalized_ = AddedTokens(normalized, is_control, is_marker);
 }
 
 void PipelineTokenizer::encode_between(std::string_view text, const EncodeOptions& options,
@@ -189,7 +197,8 @@ void PipelineTokenizer::encode_stretch(std::string_view text, bool opens, bool c
                                        std::span<const TextRange> plain, std::vector<int32_t>& ids) const {
   std::string normal = pipeline_->normalize ? pipeline_->normalize(text) : std::string(text);
   const auto encode = [&](std::string piece, bool first) {
-    Pieces pieces{.text = std::move(piece), .ranges = {}, .opens = first};
+    const size_t most = piece.size() * 16 + (size_t{1} << 20);
+    Pieces pieces{.text = std::move(piece), .ranges = {}, .opens = first, .most_bytes = most};
     pieces.ranges.push_back({0, static_cast<uint32_t>(pieces.text.size())});
     for (const auto& step : pipeline_->splits) step->apply(pieces);
     encode_pieces(*pipeline_->model, pieces.text, pieces.ranges, ids);

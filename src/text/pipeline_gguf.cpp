@@ -40,10 +40,10 @@ void set_sentencepiece(SentencePieceModel model, Pipeline& out) {
       [encoder](std::string_view text, std::vector<int32_t>& ids) { encoder->encode(text, ids); });
 }
 
-void set_unigram(const Vocabulary& v, Pipeline& out) {
+SentencePieceModel sentencepiece_of(const Vocabulary& v, SentencePieceModel::Kind kind) {
   SentencePieceModel model;
   model.source = v.source;
-  model.kind = SentencePieceModel::kUnigram;
+  model.kind = kind;
   model.pieces = v.tokens;
   model.scores = v.scores;
   model.types = v.types;
@@ -57,7 +57,7 @@ void set_unigram(const Vocabulary& v, Pipeline& out) {
   model.charsmap = v.charsmap;
   model.add_dummy_prefix = v.add_space_prefix;
   model.remove_extra_whitespaces = v.remove_extra_whitespaces;
-  set_sentencepiece(std::move(model), out);
+  return model;
 }
 
 /// GGUF marks the beginnings of words with U+2581, BERT what goes on within a word with ##.
@@ -186,7 +186,11 @@ std::pair<std::string, std::string> read_gguf_merge(const Vocabulary& v, size_t 
 std::shared_ptr<const Pipeline> pipeline_of_gguf(const Vocabulary& v) {
   using Set = void (*)(const Vocabulary&, Pipeline&);
   static constexpr std::pair<std::string_view, Set> kKinds[] = {
-      {"t5", set_unigram}, {"bert", set_word_piece}, {"rwkv", set_rwkv}, {"gemma4", set_gemma4}, {"bytes", set_bytes}};
+      {"bert", set_word_piece}, {"rwkv", set_rwkv}, {"gemma4", set_gemma4}, {"bytes", set_bytes}};
+  if (v.model == "t5") return pipeline_of_sentencepiece(v, sentencepiece_of(v, SentencePieceModel::kUnigram));
+  // A file of llama's that says how SentencePiece normalizes (which llama.cpp does not do) is SentencePiece's own.
+  if (v.model == "llama" && (v.remove_extra_whitespaces || !v.charsmap.empty()))
+    return pipeline_of_sentencepiece(v, sentencepiece_of(v, SentencePieceModel::kBpe));
   const auto* kind =
       std::find_if(std::begin(kKinds), std::end(kKinds), [&](const auto& k) { return k.first == v.model; });
   if (kind == std::end(kKinds)) return nullptr;

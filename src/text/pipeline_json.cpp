@@ -13,7 +13,7 @@
 namespace godwit {
 namespace {
 
-constexpr size_t kMostSteps = 256;  // of one stage, done one after the other on all text
+constexpr size_t kMostSteps = 32;  // of one stage, done one after the other on all text
 
 class PipelineReader {
  public:

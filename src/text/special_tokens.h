@@ -63,4 +63,29 @@ class SpecialTokens {
   IdMap edges_;
 };
 
+/// The added tokens of a vocabulary. Control tokens match where they are asked for, the others always; none of the
+/// control tokens and of the `markers` (user-defined tokens that mark turns) is made of plain bytes.
+class AddedTokenSearch {
+ public:
+  AddedTokenSearch() = default;
+  void add(std::string_view text, int32_t id, bool control, bool marker) {
+    all_.push_back({text, id, control || marker});
+    if (!control) user_defined_.push_back({text, id, marker});
+  }
+  /// To be called once, while the texts that were added live.
+  void build() {
+    with_control_ = SpecialTokens(all_);
+    without_ = SpecialTokens(user_defined_);
+    all_ = user_defined_ = {};
+  }
+  std::vector<SpecialMatch> find(std::string_view text, bool control, std::span<const TextRange> plain) const {
+    return (control ? with_control_ : without_).find(text, true, plain);
+  }
+  bool empty() const { return with_control_.empty(); }
+
+ private:
+  std::vector<SpecialToken> all_, user_defined_;
+  SpecialTokens with_control_, without_;
+};
+
 }  // namespace godwit

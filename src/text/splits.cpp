@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "text/bpe.h"
 #include "text/unicode.h"
 
@@ -32,6 +33,9 @@ void rewrite_pieces(Pieces& pieces, F f) {
     PieceRange& piece = pieces.ranges[i];
     const uint32_t begin = static_cast<uint32_t>(text.size());
     f(std::string_view(pieces.text).substr(piece.begin, piece.end - piece.begin), pieces.opens && i == 0, text);
+    if (text.size() > pieces.most_bytes) {
+      invalid("tokenizer.json: pre_tokenizer: the steps make a text larger than {} bytes", pieces.most_bytes);
+    }
     piece = {begin, static_cast<uint32_t>(text.size())};
   }
   pieces.text = std::move(text);

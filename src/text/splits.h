@@ -21,7 +21,8 @@ struct PieceRange {
 struct Pieces {
   std::string text;
   std::vector<PieceRange> ranges;
-  bool opens = false;  // the first piece begins the whole input
+  bool opens = false;            // the first piece begins the whole input
+  size_t most_bytes = SIZE_MAX;  // that steps may make of the text
 };
 
 /// What becomes of matches and of the gaps between them. Source: Hugging Face tokenizers, SplitDelimiterBehavior.

@@ -192,6 +192,7 @@ Arguments Interpreter::eval_arguments(const CallArguments& arguments, const Scop
     for (const auto& argument : result.named) names[argument.first] = true;
     for (const auto& argument : more.as<DictObject>().items) {
       const std::string& name = string(argument.first, "** of a call").bytes;
+      result.names_from_data |= from_data(argument.first);
       if (!names.emplace(name, true).second) runtime_.fail("two arguments named '{}'", printable(name, 40));
       result.named.emplace_back(name, argument.second);
     }
@@ -344,8 +345,14 @@ Value Interpreter::binary(ExprKind kind, const Value& left, const Value& right) 
   }
   if (kind == ExprKind::kMultiply) {
     const auto repeats = [](const Value& a) { return a.string() || a.is(Kind::kList) || a.is(Kind::kTuple); };
-    if (repeats(left) && right.integral()) return repeat(left, right.integer());
-    if (repeats(right) && left.integral()) return repeat(right, left.integer());
+    // As often as users say: then theirs.
+    const auto theirs = [&](const Value& value, const Value& times) {
+      if (!value.string() || !times.from_data()) return value;
+      const StringObject& string = value.as<StringObject>();
+      return text(Text(string.text.bytes, true), string.markup);
+    };
+    if (repeats(left) && right.integral()) return repeat(theirs(left, right), right.integer());
+    if (repeats(right) && left.integral()) return repeat(theirs(right, left), left.integer());
   }
   if (!left.number() || !right.number()) {
     runtime_.fail("a {} and a {} cannot be {}", type_name(left), type_name(right),

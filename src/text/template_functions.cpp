@@ -32,7 +32,7 @@ Value dict_function(Interpreter& in, Arguments& arguments) {
     }
   }
   for (auto& argument : arguments.named) {
-    dict_set(runtime, *dict, in.text(Text(argument.first, false)), std::move(argument.second));
+    dict_set(runtime, *dict, in.text(Text(argument.first, arguments.names_from_data)), std::move(argument.second));
   }
   return wrap(Kind::kDict, dict);
 }

@@ -337,7 +337,7 @@ Value Interpreter::call_macro(const MacroObject& macro, Arguments& arguments) {
   if (stmt.wants_named) {
     const Ref<DictObject> dict = make_object<DictObject>(runtime_);
     for (auto& argument : arguments.named) {
-      dict_set(runtime_, *dict, text(Text(argument.first, false)), std::move(argument.second));
+      dict_set(runtime_, *dict, text(Text(argument.first, arguments.names_from_data)), std::move(argument.second));
     }
     scope->places[next++] = wrap(Kind::kDict, dict);
   } else if (!arguments.named.empty()) {

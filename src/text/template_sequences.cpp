@@ -391,7 +391,8 @@ Value select_filter(Interpreter& in, const Value& value, Arguments& arguments, b
 
 Value length_filter(Interpreter& in, const Value& value, Arguments& arguments) {
   in.bind({"length", "", 0}, arguments);
-  return Value::of(length(in.runtime(), value));
+  // Of a text of users: they say how long.
+  return Value::of(length(in.runtime(), value)).marked(value.string() && from_data(value));
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ Value find_in_string(const StringCall& call, const char* name, bool from_right, 
   const std::string& sub = call.in.string(bound[0], name).bytes;
   Span span{0, 0};
   size_t found = std::string_view::npos;
-  call.runtime().scanned(2 * call.text().bytes.size());
+  call.runtime().searched(2 * call.text().bytes.size(), sub.size());
   const std::string_view all = call.text().bytes;
   if (bounds(call, bound[1], bound[2], span)) {
     const std::string_view bytes = all.substr(span.begin, span.end - span.begin);
@@ -123,7 +123,7 @@ Value count_method(const StringCall& call) {
   Span span{0, 0};
   if (!bounds(call, bound[1], bound[2], span)) return Value::of(int64_t{0});
   const std::string_view bytes = std::string_view(call.text().bytes).substr(span.begin, span.end - span.begin);
-  call.runtime().scanned(2 * bytes.size());
+  call.runtime().searched(2 * bytes.size(), sub.size());
   if (sub.empty()) return Value::of(static_cast<int64_t>(count_code_points(bytes)) + 1);
   int64_t count = 0;
   for (size_t at = bytes.find(sub); at != std::string_view::npos; at = bytes.find(sub, at + sub.size())) ++count;
@@ -174,7 +174,7 @@ Value partition_method(const StringCall& call, const char* name, bool from_right
   const Text& separator = call.in.string(bound[0], name);
   if (separator.bytes.empty()) call.runtime().fail("{}() by an empty separator", name);
   const std::string& bytes = call.text().bytes;
-  call.runtime().scanned(bytes.size());
+  call.runtime().searched(bytes.size(), separator.bytes.size());
   const size_t found = from_right ? bytes.rfind(separator.bytes) : bytes.find(separator.bytes);
   std::vector<Text> parts;
   if (found == std::string::npos) {

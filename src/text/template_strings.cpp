@@ -101,9 +101,12 @@ Text to_case(Runtime& runtime, const Text& text, Case to) {
   return std::move(out.text());
 }
 
-Text replace(Runtime& runtime, const Text& text, const Text& from, const Text& to, int64_t most) {
+Text replace(Runtime& runtime, const Text& text, const Text& from, const Text& by, int64_t most) {
   Builder out(runtime);
-  runtime.scanned(text.bytes.size());
+  runtime.searched(text.bytes.size(), from.bytes.size());
+  // Within a text of users, what stands where they wrote `from` is theirs: they chose where, and how often.
+  Text to = by;
+  if (!text.data.empty()) to = Text(by.bytes, true);
   uint64_t left = most < 0 ? UINT64_MAX : static_cast<uint64_t>(most);
   if (from.bytes.empty()) {
     // Python puts `to` before each code point and at the end.
@@ -151,7 +154,7 @@ void cut(Runtime& runtime, std::vector<Text>& pieces, const Text& text, size_t b
 std::vector<Text> split(Runtime& runtime, const Text& text, const Text* separator, int64_t most, bool from_right) {
   std::vector<Text> pieces;
   const std::string& bytes = text.bytes;
-  runtime.scanned(bytes.size());
+  runtime.searched(bytes.size(), separator != nullptr ? separator->bytes.size() : 0);
   uint64_t left = most < 0 ? UINT64_MAX : static_cast<uint64_t>(most);
   if (separator != nullptr && separator->bytes.empty()) runtime.fail("split() by an empty separator");
   const auto space_at = [&](size_t at) { return is_space(code_at(bytes, at).code); };

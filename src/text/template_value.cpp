@@ -292,7 +292,7 @@ bool less(Runtime& runtime, const Value& a, const Value& b, bool or_equal) {
 bool contains(Runtime& runtime, const Value& in, const Value& item) {
   if (in.string()) {
     if (!item.string()) runtime.fail("'in <string>' requires a string on its left, not a {}", type_name(item));
-    runtime.scanned(bytes_of(in).size());
+    runtime.searched(bytes_of(in).size(), bytes_of(item).size());
     return bytes_of(in).find(bytes_of(item)) != std::string::npos;
   }
   if (in.is(Kind::kDict)) return dict_find(runtime, in.as<DictObject>(), item) != nullptr;

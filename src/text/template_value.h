@@ -34,6 +34,12 @@ class Runtime {
   void copied(uint64_t bytes) { spend(bytes, 1024); }
   void scanned(uint64_t bytes) { spend(bytes, 64); }
 
+  /// Looking for a pattern in a text, which takes both their lengths when they are all but alike.
+  void searched(uint64_t text, uint64_t pattern) {
+    scanned(text);
+    if (pattern > 32) spend(text * (pattern / 8), 1024);
+  }
+
   /// Throws unless so many more bytes fit into the values' memory. To be asked before the memory is taken.
   void check_room(uint64_t bytes) const {
     if (bytes > limits_.memory || used_ > limits_.memory - bytes) fail("more than {} bytes of values", limits_.memory);
@@ -343,6 +349,7 @@ class Interpreter;
 struct Arguments {
   Values positional;
   std::vector<std::pair<std::string, Value>> named;
+  bool names_from_data = false;  // some name is of ** of a dict whose keys are data
 };
 
 struct FunctionObject : Object {

@@ -36,6 +36,14 @@ constexpr std::string_view kStopTexts[] = {"<|eot_id|>",
 /// The same, but short enough to be ordinary pieces of markup: only if the file has them as control tokens.
 constexpr std::string_view kStopTextsIfControl[] = {"</s>", "<eos>"};
 
+/// Whether a token is written as those that chat templates mark turns with: <|im_start|>, <｜User｜>.
+bool reads_as_marker(std::string_view text) {
+  const auto framed = [&](std::string_view open, std::string_view close) {
+    return text.size() > open.size() + close.size() && text.starts_with(open) && text.ends_with(close);
+  };
+  return framed("<|", "|>") || framed("<\uFF5C", "\uFF5C>");
+}
+
 template <size_t n>
 bool is_one_of(const std::string_view (&texts)[n], std::string_view text) {
   return std::find(std::begin(texts), std::end(texts), text) != std::end(texts);
@@ -79,13 +87,33 @@ Tokenizer::Tokenizer(const Vocabulary& v)
   std::sort(stop_ids_.begin(), stop_ids_.end());
   stop_ids_.erase(std::unique(stop_ids_.begin(), stop_ids_.end()), stop_ids_.end());
 
-  std::vector<SpecialToken> special;
+  find_markers(v);
   for (size_t i = 0; i < n; ++i) {
     const bool user = types_[i] == kTokenUserDefined;
     if (!user && types_[i] != kTokenControl && types_[i] != kTokenUnknown) continue;
-    special.push_back({v.tokens[i], static_cast<int32_t>(i), !user});
+    special_.add(v.tokens[i], static_cast<int32_t>(i), !user, is_marker_[i]);
   }
-  special_ = SpecialTokens(special);
+  special_.build();
+}
+
+void Tokenizer::find_markers(const Vocabulary& v) {
+  is_marker_.assign(v.tokens.size(), false);
+  const auto is_user_defined = [&](size_t id) { return id < types_.size() && types_[id] == kTokenUserDefined; };
+  std::vector<SpecialToken> user_defined;
+  for (size_t i = 0; i < v.tokens.size(); ++i) {
+    if (!is_user_defined(i)) continue;
+    if (reads_as_marker(v.tokens[i])) is_marker_[i] = true;
+    // Runs of spaces and newlines are in every template and mark nothing.
+    if (v.tokens[i].find_first_not_of(" \t\r\n") != std::string::npos)
+      user_defined.push_back({v.tokens[i], static_cast<int32_t>(i), true});
+  }
+  if (user_defined.empty()) return;
+  for (const SpecialMatch& match : SpecialTokens(user_defined).find(v.chat_template, true, {}))
+    is_marker_[static_cast<size_t>(match.id)] = true;
+  for (const auto& id : {v.bos, v.eos, v.eot, v.eom, v.unk, v.pad, v.sep})
+    if (id && is_user_defined(static_cast<size_t>(*id))) is_marker_[static_cast<size_t>(*id)] = true;
+  for (const int32_t id : v.more_stops)
+    if (id >= 0 && is_user_defined(static_cast<size_t>(id))) is_marker_[static_cast<size_t>(id)] = true;
 }
 
 void Tokenizer::set_pieces(const std::vector<std::string>& pieces) {
@@ -163,8 +191,8 @@ std::unique_ptr<Tokenizer> make_tokenizer(const Vocabulary& vocabulary, std::str
   why_not.clear();
   if (vocabulary.pipeline != nullptr) return make_pipeline_tokenizer(vocabulary, vocabulary.pipeline);
   if (vocabulary.model == "gpt2") return make_byte_level_bpe(vocabulary, why_not);
-  if (vocabulary.model == "llama") return make_sentencepiece_bpe(vocabulary);
   if (auto pipeline = pipeline_of_gguf(vocabulary)) return make_pipeline_tokenizer(vocabulary, std::move(pipeline));
+  if (vocabulary.model == "llama") return make_sentencepiece_bpe(vocabulary);
   why_not = !vocabulary.unsupported.empty() ? vocabulary.unsupported
             : vocabulary.model.empty() || vocabulary.model == "none" || vocabulary.model == "no_vocab"
                 ? "the model has no tokenizer"

@@ -18,7 +18,9 @@ struct EncodeOptions {
   bool special = true;  // text that reads as a control token becomes that token; false for text from users
   bool bos = true;      // the begin (and end) token that the model wants around a text
   /// Bytes that no control token is made of, not even partly: text from users within a rendered chat. Rising, not
-  /// overlapping. User-defined tokens match there all the same, and all else is done as if the ranges were not given.
+  /// overlapping. User-defined tokens match there all the same, but for those that mark turns: named as begin, end or
+  /// stop, written in the chat template, or of the form <|...|>. All else is done as if the ranges were not
+  /// given.
   std::span<const TextRange> plain = {};
 };
 
@@ -95,14 +97,18 @@ class Tokenizer {
   }
 
   int32_t type(size_t id) const { return types_[id]; }
+  bool is_marker(int32_t id) const { return id >= 0 && is_marker_[static_cast<size_t>(id)]; }
   std::optional<int32_t> unk_;
   std::vector<int32_t> before_, after_;  // ids around a text
 
  private:
-  std::vector<int32_t> types_;  // with the corrections described above
-  std::string bytes_;           // of all pieces
+  void find_markers(const Vocabulary& vocabulary);
+
+  std::vector<bool> is_marker_;  // user-defined tokens that mark turns
+  std::vector<int32_t> types_;   // with the corrections described above
+  std::string bytes_;            // of all pieces
   std::vector<uint64_t> offsets_{0};
-  SpecialTokens special_;
+  AddedTokenSearch special_;
   std::vector<int32_t> stop_ids_;
   std::optional<int32_t> bos_, eos_;
   bool add_space_prefix_;

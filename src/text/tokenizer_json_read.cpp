@@ -259,7 +259,9 @@ void Reader::set_scores(const Merges& merges) {
   int32_t last = -1;
   uint32_t place = 0;
   for (const auto& [left, right] : merges) {
-    const int32_t id = *id_of(left + right);
+    const auto found = id_of(left + right);
+    if (!found) return more_than_gguf("merges with a prefix");
+    const int32_t id = *found;
     const size_t i = static_cast<size_t>(id);
     if (v_.types[i] != kTokenNormal) continue;  // cut out of the text before any merge
     if (id != last && n_merges[i] > 0)
@@ -363,6 +365,14 @@ void Reader::read_model(const Json& root) {
   const Json& model = json_member(root, "model");
   const Json& type = json_member(model, "type");
   const bool merges_only = type.is_null() && model.contains("merges");
+  if (json_is(type, "Unigram")) {
+    if (!json_member(model, "unk_id").is_null()) {
+      const int32_t unk = fields_.id(json_member(model, "unk_id"), "model.unk_id");
+      if (static_cast<size_t>(unk) < v_.tokens.size()) v_.unk = unk;
+    }
+  } else if (const std::string unk = text(model, "unk_token"); !unk.empty()) {
+    v_.unk = id_of(unk);
+  }
   if (!merges_only && !json_is(type, "BPE")) {
     v_.model = json_is(type, "Unigram") ? "t5" : json_is(type, "WordPiece") ? "bert" : "wordlevel";
     return more_than_gguf("model of type " + quoted(dump_json(type), 40));

@@ -27,9 +27,9 @@ enum TokenType : int32_t {
 inline constexpr size_t kMaxVocabulary = size_t{2} << 20;
 inline constexpr size_t kMaxMerges = size_t{4} << 20;
 inline constexpr size_t kMaxTokenBytes = size_t{64} << 10;
-inline constexpr size_t kMaxGgufJsonBytes = size_t{16} << 20;      // the longest text that GGUF's reader takes
-inline constexpr size_t kMaxSpecialTokens = size_t{64} << 10;      // control, unknown and user-defined ones
-inline constexpr size_t kMaxSpecialTokenBytes = size_t{16} << 20;  // of all of them together
+inline constexpr size_t kMaxGgufJsonBytes = size_t{16} << 20;     // the longest text that GGUF's reader takes
+inline constexpr size_t kMaxSpecialTokens = size_t{64} << 10;     // control, unknown and user-defined ones
+inline constexpr size_t kMaxSpecialTokenBytes = size_t{2} << 20;  // of all of them together
 
 /// Source: GGUF specification, keys tokenizer.ggml.*; docs/tokenizers.
 struct Vocabulary {

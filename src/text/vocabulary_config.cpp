@@ -97,7 +97,8 @@ Vocabulary vocabulary_from(const Config& config) {
   v.types = types_of(config);
   if (v.tokens.empty() && (llama || v.model == "gpt2")) config.refuse("tokenizer.ggml.tokens", "tokens", "none");
   const auto choice = find_pretokenizer(v.pre);
-  const Defaults defaults = defaults_of(v.model);
+  // Beside a tokenizer.json the keys say all that it says.
+  const Defaults defaults = config.has("tokenizer.huggingface.json") ? Defaults() : defaults_of(v.model);
   v.bos = id_of(config, "bos_token_id", defaults.bos);
   v.eos = id_of(config, "eos_token_id", defaults.eos);
   v.unk = id_of(config, "unknown_token_id", defaults.unk);
@@ -156,7 +157,7 @@ void vocabulary_to(const Vocabulary& v, Config& config) {
   set("add_eos_token", v.add_eos);
   set("add_space_prefix", v.add_space_prefix);
   if (v.add_sep) set("add_sep_token", true);
-  if (v.model == "t5") set("remove_extra_whitespaces", v.remove_extra_whitespaces);
+  if (v.model == "t5" || v.remove_extra_whitespaces) set("remove_extra_whitespaces", v.remove_extra_whitespaces);
   if (v.model == "bert") {
     set("normalizer.lowercase", v.lowercase);
     set("normalizer.strip_accents", v.strip_accents);
