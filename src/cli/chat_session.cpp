@@ -60,7 +60,10 @@ ChatSession::ChatSession(const ChatOptions& o, const std::vector<ChatMessage>* f
     : flags_(o.sampling), variables_(variables_from(o)), many_turns_(first == nullptr) {
   const AnswerText check_of_stops(nullptr, o.sampling.stop);
   session_ = start_session(o.model, o.talk, DType::kF16, [&](const OpenModel& open, RunnerOptions& r) {
-    sampling_ = sampling_from(o.sampling, open.model->vocab_size());
+    const SamplingDefaults own = sampling_defaults_of(open);
+    const SamplingDefaults defaults = own.empty() ? chat_sampling_defaults() : own;
+    sampling_ = sampling_from(o.sampling, defaults, open.model->vocab_size());
+    sampling_text_ = fmt::format("{} ({})", defaults.text(), defaults.source);
     std::string why_not;
     tokenizer_ = open_tokenizer(open, why_not);
     if (tokenizer_ == nullptr) invalid("{}: text cannot be read: {}", open.config.source, why_not);

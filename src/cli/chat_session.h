@@ -49,6 +49,8 @@ class ChatSession {
 
   int64_t context() const { return session_.runner->options().context; }
   int64_t whole_context() const { return session_.open->model->context_length(); }
+  /// What unset flags of sampling stand for, and who says so: "temp 0.7, top-p 0.95 (generation_config.json)".
+  const std::string& sampling_text() const { return sampling_text_; }
   double load_s() const { return session_.load_s; }
 
  private:
@@ -56,6 +58,7 @@ class ChatSession {
 
   SamplingFlags flags_;
   SamplingOptions sampling_;
+  std::string sampling_text_;
   Json variables_ = Json::object();
   bool many_turns_;
   int64_t first_tokens_ = 0;

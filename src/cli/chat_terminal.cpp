@@ -87,9 +87,11 @@ class TerminalChat {
 void TerminalChat::run() {
   if (interrupted()) throw Interrupted("chat: interrupted");  // while loading
   const std::string name = std::filesystem::path(o_.model.model).filename().string();
-  if (!o_.talk.quiet)
+  if (!o_.talk.quiet) {
     say_dim(fmt::format("{}: a context of {} tokens; /help says what can be typed, Ctrl-D leaves",
                         printable(name.empty() ? o_.model.model : name), grouped(session_.context())));
+    say_dim("sampling, where no flag says else: " + session_.sampling_text());
+  }
   outlive_interrupts();
   int interrupts = 0;  // on an empty line, in a row
   while (true) {

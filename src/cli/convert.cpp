@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/sampling_defaults.h"
 #include "cli/session.h"
 #include "cli/streams.h"
 #include "models/save.h"
@@ -73,15 +74,44 @@ void add_tokenizer(const OpenModel& m, HfPlan& plan) {
   const Vocabulary v = vocabulary_from(m.config);
   if (v.bos) plan.config["bos_token_id"] = *v.bos;
   if (v.eos) plan.config["eos_token_id"] = *v.eos;
-  if (!has_hf_form(v)) {
+  if (!has_hf_form(v))
     plan.warnings.push_back(fmt::format("no tokenizer is written: the file has \"{}\"", printable(v.model)));
-    return;
-  }
   const HfTokenizerFiles files = hf_from_vocabulary(v);
   for (const auto& [name, contents] :
        {std::pair{"tokenizer.json", &files.tokenizer}, std::pair{"tokenizer_config.json", &files.config},
         std::pair{"generation_config.json", &files.generation}, std::pair{"chat_template.jinja", &files.chat_template}})
     if (!contents->empty()) plan.files[name] = *contents;
+}
+
+// What the authors say about sampling, from one container's words to the other's.
+void add_sampling(const OpenModel& m, GgufPlan& plan) {
+  if (!from_folder(m)) return;
+  const SamplingDefaults d = sampling_defaults_of(m);
+  const auto set = [&](const char* key, const auto& value) {
+    if (value) plan.config.set(key, *value);
+  };
+  set("general.sampling.temp", d.temp);
+  set("general.sampling.top_k", d.top_k);
+  set("general.sampling.top_p", d.top_p);
+  set("general.sampling.min_p", d.min_p);
+  set("general.sampling.penalty_repeat", d.repeat_penalty);
+}
+
+void add_sampling(const OpenModel& m, HfPlan& plan) {
+  const SamplingDefaults d = sampling_defaults_of(m);
+  if (from_folder(m) || d.empty()) return;
+  std::string& text = plan.files["generation_config.json"];
+  Json json = text.empty() ? Json::object() : parse_json(text, "generation_config.json");
+  const auto set = [&](const char* key, const auto& value) {
+    if (value) json[key] = *value;
+  };
+  json["do_sample"] = d.temp != 0.0;
+  set("temperature", d.temp);
+  set("top_k", d.top_k);
+  set("top_p", d.top_p);
+  set("min_p", d.min_p);
+  set("repetition_penalty", d.repeat_penalty);
+  text = dump_json(json) + "\n";
 }
 
 void convert_command(const ConvertOptions& o) {
@@ -96,6 +126,7 @@ void convert_command(const ConvertOptions& o) {
   };
   const auto write = [&](auto plan, const auto& write_plan) {
     add_tokenizer(*open, plan);
+    add_sampling(*open, plan);
     if (!o.talk.quiet)
       for (const std::string& warning : plan.warnings) complain("warning: " + warning);
     write_plan(plan);

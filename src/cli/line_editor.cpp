@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cwchar>
+#include <utility>
 
 #include "base/error.h"
 #include "cli/commands.h"

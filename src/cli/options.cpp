@@ -46,9 +46,11 @@ void add_sampling_options(Command& command, SamplingFlags& o) {
             "most tokens to generate; 0 (default): until the model stops or the context is full")
       .range(0, int64_t{1} << 30);
   command.flag("--seed", o.seed, "seed of every random draw; the same seed gives the same text (default 0)");
-  command.flag("--temp", o.temp, "temperature; 0 is greedy");
+  command.flag("--temp", o.temp, "temperature; 0 is greedy (default: the model's own, else 1, in chat 0.7)");
   command.flag("--top-k", o.top_k, "keep the k most likely tokens; 0: all");
-  command.flag("--top-p", o.top_p, "keep the fewest most likely tokens whose probabilities reach p");
+  command.flag("--top-p", o.top_p,
+               "keep the fewest most likely tokens whose probabilities reach p (default: the model's own, else 1, in "
+               "chat 0.95)");
   command.flag("--min-p", o.min_p, "keep tokens at least p times as likely as the likeliest");
   command.flag("--repeat-penalty", o.repeat_penalty, "divides the logits of recent tokens; 1: off");
   command.flag("--presence-penalty", o.presence_penalty, "subtracted from the logit of a token that occurred");
@@ -60,15 +62,15 @@ void add_sampling_options(Command& command, SamplingFlags& o) {
   command.flag("--ignore-eos", o.ignore_eos, "go on past the tokens that end a text");
 }
 
-SamplingOptions sampling_from(const SamplingFlags& f, int64_t vocab_size) {
+SamplingOptions sampling_from(const SamplingFlags& f, const SamplingDefaults& d, int64_t vocab_size) {
   SamplingOptions o;
   o.seed = f.seed;
   o.greedy = f.greedy;
-  o.temp = f.temp.value_or(o.temp);
-  o.top_k = f.top_k.value_or(o.top_k);
-  o.top_p = f.top_p.value_or(o.top_p);
-  o.min_p = f.min_p.value_or(o.min_p);
-  o.repeat_penalty = f.repeat_penalty.value_or(o.repeat_penalty);
+  o.temp = f.temp.value_or(d.temp.value_or(o.temp));
+  o.top_k = f.top_k.value_or(d.top_k.value_or(o.top_k));
+  o.top_p = f.top_p.value_or(d.top_p.value_or(o.top_p));
+  o.min_p = f.min_p.value_or(d.min_p.value_or(o.min_p));
+  o.repeat_penalty = f.repeat_penalty.value_or(d.repeat_penalty.value_or(o.repeat_penalty));
   o.presence_penalty = f.presence_penalty.value_or(o.presence_penalty);
   o.frequency_penalty = f.frequency_penalty.value_or(o.frequency_penalty);
   for (const std::string& item : f.logit_bias) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/sampling_defaults.h"
 #include "engine/runner.h"
 #include "engine/sampler.h"
 
@@ -47,7 +48,7 @@ struct SamplingFlags {
   int64_t max_tokens = 0;
 };
 void add_sampling_options(Command& command, SamplingFlags& flags);
-SamplingOptions sampling_from(const SamplingFlags& flags, int64_t vocab_size);
+SamplingOptions sampling_from(const SamplingFlags& flags, const SamplingDefaults& defaults, int64_t vocab_size);
 
 /// "1.5h": 1.5 and "h". Nothing where no number comes first.
 std::optional<std::pair<double, std::string>> number_and_unit(const std::string& text);

@@ -401,7 +401,8 @@ void run_prompts(const ModelOptions& model, const TalkOptions& talk, const Sampl
   const auto tokenizer = open_tokenizer(*session.open, why_not);
   defaults.tokenizer = tokenizer.get();
   defaults.stops = sampling.stop;
-  defaults.request.sampling = sampling_from(sampling, session.open->model->vocab_size());
+  defaults.request.sampling =
+      sampling_from(sampling, sampling_defaults_of(*session.open), session.open->model->vocab_size());
   defaults.request.max_tokens = sampling.max_tokens;
   defaults.request.stop_ids = stop_ids(sampling, *session.open, tokenizer.get());
   defaults.request.n_tokens = tokenizer != nullptr ? tokenizer->size() : 0;

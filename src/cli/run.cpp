@@ -76,7 +76,7 @@ void run_one(const RunOptions& o) {
   std::unique_ptr<Tokenizer> tokenizer;
   Request request;
   Session session = start_session(o.model, o.talk, DType::kF16, [&](const OpenModel& open, RunnerOptions& r) {
-    request.sampling = sampling_from(o.sampling, open.model->vocab_size());
+    request.sampling = sampling_from(o.sampling, sampling_defaults_of(open), open.model->vocab_size());
     std::string why_not;
     tokenizer = o.ids.empty() ? need_tokenizer(open) : open_tokenizer(open, why_not);
     request.prompt = prompt_ids(o, open, tokenizer.get());

@@ -66,13 +66,16 @@ class ByteLevelBpe final : public Tokenizer {
   }
 
   void encode_text(std::string_view text, bool, std::vector<int32_t>& ids) const override {
+    constexpr size_t kAtOnce = size_t{1} << 16;
     std::vector<PieceRange> pieces;
     uint32_t begin = 0;
     for (const uint32_t end : pretokenize(pretokenizer_, text)) {
       pieces.push_back({begin, end});
       begin = end;
+      if (pieces.size() < kAtOnce && end < text.size()) continue;
+      encode_pieces(model_, text, pieces, ids);
+      pieces.clear();
     }
-    encode_pieces(model_, text, pieces, ids);
   }
 
   Pretokenizer pretokenizer_;

@@ -143,6 +143,19 @@ const std::vector<PropertiesRun>& property_runs() {
   return runs;
 }
 
+/// Code points where the script changes, with the script from there on.
+const std::vector<CodeMap::Run>& script_runs() {
+  static const auto runs = [] {
+    std::vector<CodeMap::Run> made;
+    for (uint32_t code = 0; code < 0x110000; ++code) {
+      const int32_t script = script_of(code);
+      if (made.empty() || made.back().value != script) made.push_back({code, script});
+    }
+    return made;
+  }();
+  return runs;
+}
+
 }  // namespace
 
 CharSet CharSet::of_bits(uint32_t bits, uint8_t flags) {
@@ -190,11 +203,10 @@ std::optional<CharSet> CharSet::named(std::string_view name) {
   const int32_t script = find_script(plain);
   if (script < 0) return std::nullopt;
   CharSet set;
-  for (uint32_t code = 0; code < 0x110000; ++code) {
-    if (script_of(code) != script) continue;
-    const uint32_t first = code;
-    while (code + 1 < 0x110000 && script_of(code + 1) == script) ++code;
-    set.add(first, code);
+  const auto& runs = script_runs();
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i].value != script) continue;
+    set.add(runs[i].first, (i + 1 < runs.size() ? runs[i + 1].first : 0x110000) - 1);
   }
   return set;
 }

@@ -6,7 +6,7 @@
 
 #include "text/chat_template.h"
 
-namespace godwit {
+namespace godwit::jinja {
 namespace {
 
 // Content may be a list of parts, or none.
@@ -198,15 +198,18 @@ const std::map<std::string, std::string, std::less<>>& sources() {
 }
 
 }  // namespace
+}  // namespace godwit::jinja
+
+namespace godwit {
 
 const char* builtin_template(std::string_view name) {
-  const auto found = sources().find(name);
-  return found == sources().end() ? nullptr : found->second.c_str();
+  const auto found = jinja::sources().find(name);
+  return found == jinja::sources().end() ? nullptr : found->second.c_str();
 }
 
 std::vector<std::string> builtin_template_names() {
   std::vector<std::string> names;
-  for (const auto& one : sources()) names.push_back(one.first);
+  for (const auto& one : jinja::sources()) names.push_back(one.first);
   return names;
 }
 

@@ -54,7 +54,7 @@ ChatPrompt ChatPrompter::prompt(const Json& messages, const Json& more, const Ch
   prompt.ids = tokenizer_->encode(text, {.special = true, .bos = false, .plain = rendered.from_data});
   // Templates that spell the begin token do not get another; the model's end token has no place in a prompt.
   if (const std::optional<int32_t> bos = tokenizer_->bos();
-      bos && tokenizer_->adds_bos() && !text.starts_with(tokenizer_->piece(*bos)))
+      bos && tokenizer_->adds_bos() && (prompt.ids.empty() || prompt.ids.front() != *bos))
     prompt.ids.insert(prompt.ids.begin(), *bos);
   return prompt;
 }

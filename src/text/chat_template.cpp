@@ -8,17 +8,7 @@
 #include "base/text.h"
 #include "text/template_interpreter.h"
 
-namespace godwit {
-
-using jinja::Kind;
-using jinja::Value;
-
-struct ChatTemplate::Program {
-  std::string source;
-  std::string name;
-  jinja::Tree tree;
-};
-
+namespace godwit::jinja {
 namespace {
 
 constexpr size_t kSourceBytes = size_t{1} << 20;
@@ -34,10 +24,10 @@ bool is_known_role(std::string_view role) {
 // JSON as the template's values.
 class Variables {
  public:
-  explicit Variables(jinja::Interpreter& interpreter) : in_(interpreter), runtime_(interpreter.runtime()) {}
+  explicit Variables(Interpreter& interpreter) : in_(interpreter), runtime_(interpreter.runtime()) {}
 
   Value convert(const Json& json, bool data) {
-    const jinja::Deeper deeper(runtime_);
+    const Deeper deeper(runtime_);
     steps_ += 1000;
     switch (json.type()) {
       case Json::value_t::boolean:
@@ -54,13 +44,13 @@ class Variables {
       case Json::value_t::string:
         return text(json.get_ref<const std::string&>(), data);
       case Json::value_t::array: {
-        jinja::Values items;
+        Values items;
         items.reserve(json.size());
         for (const Json& item : json) items.push_back(convert(item, data));
         return make_list(runtime_, std::move(items));
       }
       case Json::value_t::object: {
-        const jinja::Ref<jinja::DictObject> dict = jinja::make_object<jinja::DictObject>(runtime_);
+        const Ref<DictObject> dict = make_object<DictObject>(runtime_);
         for (auto item = json.begin(); item != json.end(); ++item) {
           dict_set(runtime_, *dict, text(item.key(), data), convert(item.value(), data));
         }
@@ -73,7 +63,7 @@ class Variables {
 
   Value messages(const Json& json) {
     if (!json.is_array()) return convert(json, true);
-    jinja::Values items;
+    Values items;
     items.reserve(json.size());
     for (const Json& message : json)
       items.push_back(message.is_object() ? one_message(message) : convert(message, true));
@@ -86,7 +76,7 @@ class Variables {
  private:
   Value one_message(const Json& json) {
     steps_ += 1000;
-    const jinja::Ref<jinja::DictObject> dict = jinja::make_object<jinja::DictObject>(runtime_);
+    const Ref<DictObject> dict = make_object<DictObject>(runtime_);
     // A message's reasoning has three names; transformers gives templates the two that they read.
     const Json* reasoning = nullptr;
     for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
@@ -111,21 +101,30 @@ class Variables {
     }
     if (bytes.size() > (size_t{1} << 31)) runtime_.fail("a variable's text of over 2 GiB");
     steps_ += 8 * bytes.size();
-    return in_.text(jinja::Text(bytes, data));
+    return in_.text(Text(bytes, data));
   }
 
-  jinja::Interpreter& in_;
-  jinja::Runtime& runtime_;
+  Interpreter& in_;
+  Runtime& runtime_;
   uint64_t steps_ = 0;
 };
 
 }  // namespace
+}  // namespace godwit::jinja
+
+namespace godwit {
+
+struct ChatTemplate::Program {
+  std::string source;
+  std::string name;
+  jinja::Tree tree;
+};
 
 ChatTemplate::ChatTemplate(std::string source, std::string name) : program_(std::make_unique<Program>()) {
   program_->name = std::move(name);
-  if (source.size() > kSourceBytes) {
+  if (source.size() > jinja::kSourceBytes) {
     invalid("{}: a chat template of {} bytes; at most {} are read", printable_path(program_->name), source.size(),
-            kSourceBytes);
+            jinja::kSourceBytes);
   }
   const size_t bad = find_invalid_utf8(source);
   if (bad != std::string::npos) {
@@ -168,10 +167,10 @@ RenderedText ChatTemplate::render(const Json& variables, const RenderLimits& lim
   jinja::Interpreter interpreter(program_->tree, program_->name);
   if (!variables.is_object()) invalid("{}: expected a JSON object of variables", printable_path(program_->name));
   // What transformers always passes.
-  interpreter.set_variable("tools", Value::none());
-  interpreter.set_variable("documents", Value::none());
-  interpreter.set_variable("add_generation_prompt", Value::of(false));
-  Variables from(interpreter);
+  interpreter.set_variable("tools", jinja::Value::none());
+  interpreter.set_variable("documents", jinja::Value::none());
+  interpreter.set_variable("add_generation_prompt", jinja::Value::of(false));
+  jinja::Variables from(interpreter);
   for (auto item = variables.begin(); item != variables.end(); ++item) {
     const std::string& name = item.key();
     const bool own = (name.ends_with("_token") && item.value().is_string()) ||

@@ -177,9 +177,6 @@ void MergeModel::encode(std::string_view piece, std::vector<int32_t>& ids) const
     const int32_t whole = find(std::string(piece));
     if (whole >= 0) return ids.push_back(whole);
   }
-  std::vector<MergePart> symbols;
-  symbols.reserve(piece.size());
-  add_symbols(piece, symbols);
   const auto rank_of = [&](const MergePart& left, const MergePart& right) {
     return ranks_.find(pair_key(left.id, right.id));
   };
@@ -190,22 +187,39 @@ void MergeModel::encode(std::string_view piece, std::vector<int32_t>& ids) const
       if (part.length > 0) ids.push_back(part.id);
     }
   };
-  if (!may_cut_ || symbols.size() < kWorthCutting) return finish(symbols);
-  // Long pieces (of vocabularies that do not split text) are cut where no token reaches across.
   std::vector<MergePart> parts;
-  for (size_t i = 0; i < symbols.size(); ++i) {
-    MergePart symbol = symbols[i];
-    symbol.previous = static_cast<int32_t>(parts.size()) - 1;
-    symbol.next = static_cast<int32_t>(parts.size()) + 1;
-    parts.push_back(symbol);
-    if (i + 1 < symbols.size() && joined_.find(pair_key(symbol.id, symbols[i + 1].id)) != IdMap::kNone) continue;
-    parts.back().next = -1;
-    finish(parts);
-    parts.clear();
+  if (!may_cut_ || piece.size() < kWorthCutting) {
+    parts.reserve(piece.size());
+    add_symbols(piece, parts);
+    return finish(parts);
   }
+  // Long pieces are cut where no token reaches across; of bytes, not all need be there at once.
+  const size_t stretch = bytes_ ? 4096 : piece.size();
+  std::vector<MergePart> symbols;
+  int32_t last = -1;
+  for (size_t at = 0; at < piece.size();) {
+    const size_t end = std::min(piece.size(), at + stretch);
+    symbols.clear();
+    add_symbols(piece.substr(at, end - at), symbols);
+    for (MergePart symbol : symbols) {
+      if (!parts.empty() && joined_.find(pair_key(last, symbol.id)) == IdMap::kNone) {
+        parts.back().next = -1;
+        finish(parts);
+        parts.clear();
+      }
+      last = symbol.id;
+      symbol.begin += static_cast<uint32_t>(at);
+      symbol.previous = static_cast<int32_t>(parts.size()) - 1;
+      symbol.next = static_cast<int32_t>(parts.size()) + 1;
+      parts.push_back(symbol);
+    }
+    at = end;
+  }
+  if (parts.empty()) return;
+  parts.back().next = -1;
+  finish(parts);
 }
 
-/// Which symbols stand side by side within what merges make: everything else is a place to cut.
 void MergeModel::find_joined(const std::vector<std::string>& tokens) {
   for (const Merge& merge : merges_) {
     joined_.insert(pair_key(merge.left, merge.right), 0);  // symbols that are no characters too

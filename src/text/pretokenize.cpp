@@ -13,27 +13,26 @@ namespace {
 constexpr uint32_t kUpper = kLu | kLt | kLm | kLo | kAnyM;
 constexpr uint32_t kLower = kLl | kLm | kLo | kAnyM;
 
-/// Text as characters: code point, properties and where each begins (one more offset than characters).
+/// Text as characters: code points, and where each begins (one more offset than characters). What a long text takes
+/// besides is kept small: its time is that of memory.
 struct Characters {
   std::vector<uint32_t> code;
-  std::vector<uint32_t> bits;  // of char_bits
-  std::vector<uint32_t> offset;
 
   explicit Characters(std::string_view text) {
-    code.reserve(text.size());
-    bits.reserve(text.size());
-    offset.reserve(text.size() + 1);
+    const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) < 128; });
+    code.reserve(ascii ? text.size() : text.size() / 2);
+    if (!ascii) offsets_.reserve(text.size() / 2);
     for (size_t at = 0; at < text.size();) {
       const Decoded d = decode_utf8(text, at);
       code.push_back(d.code);
-      bits.push_back(char_bits(d.code));
-      offset.push_back(static_cast<uint32_t>(at));
+      if (!ascii) offsets_.push_back(static_cast<uint32_t>(at));
       at += d.length;
     }
-    offset.push_back(static_cast<uint32_t>(text.size()));
+    if (!ascii) offsets_.push_back(static_cast<uint32_t>(text.size()));
   }
 
-  bool is(size_t i, uint32_t mask) const { return (bits[i] & mask) != 0; }
+  uint32_t offset(size_t i) const { return offsets_.empty() ? static_cast<uint32_t>(i) : offsets_[i]; }
+  bool is(size_t i, uint32_t mask) const { return (char_bits(code[i]) & mask) != 0; }
   bool newline(size_t i) const { return code[i] == '\r' || code[i] == '\n'; }
   bool between(size_t i, uint32_t first, uint32_t last) const { return code[i] >= first && code[i] <= last; }
   /// The first character from i on, before end, that has none of the bits in mask.
@@ -46,9 +45,12 @@ struct Characters {
     while (i < end && !is(i, mask)) ++i;
     return i;
   }
+
+ private:
+  std::vector<uint32_t> offsets_;  // none where every character is a byte
 };
 
-using Ends = std::vector<size_t>;  // ends of pieces, in characters
+using Ends = std::vector<uint32_t>;  // ends of pieces, in characters
 
 /// Characters of a contraction at i ('s, 'll, ...), 0 when there is none.
 /// kAnyCase: as (?i:...) has it, where U+017F is a small s too.
@@ -544,7 +546,7 @@ std::vector<uint32_t> pretokenize(Pretokenizer kind, std::string_view text) {
   CHECK(text.size() < std::numeric_limits<uint32_t>::max(), "pretokenize: {} bytes of text", text.size());
   const Characters characters(text);
   Ends ends;
-  if (!text.empty()) ends.push_back(characters.code.size());
+  if (!text.empty()) ends.push_back(static_cast<uint32_t>(characters.code.size()));
   for (const Rule rule : rules_of(kind)) {
     Ends finer;
     size_t begin = 0;
@@ -554,10 +556,8 @@ std::vector<uint32_t> pretokenize(Pretokenizer kind, std::string_view text) {
     }
     ends = std::move(finer);
   }
-  std::vector<uint32_t> bytes;
-  bytes.reserve(ends.size());
-  for (const size_t end : ends) bytes.push_back(characters.offset[end]);
-  return bytes;
+  for (uint32_t& end : ends) end = characters.offset(end);
+  return ends;
 }
 
 }  // namespace godwit

@@ -103,7 +103,8 @@ class RegexParser {
   }
   RegexNode set_node(CharSet set) {
     n_ranges_ += set.ranges().size() + 1;
-    if (n_ranges_ > kMaxRanges) refuse("sets that are too large together");
+    if (++n_sets_ > kMaxRegexSteps || n_ranges_ > kMaxRanges)
+      refuse("too many sets, or sets that are too large together");
     RegexNode node = node_of(RegexNode::kSet);
     node.set = std::move(set);
     return node;
@@ -206,6 +207,7 @@ class RegexParser {
 
   RegexNode literal(uint32_t c, Options options) {
     letter_ = c;
+    if (n_sets_ >= kMaxRegexSteps) refuse("too many characters");
     const CharSet set(c, c);
     return set_node(options.any_case ? set.any_case() : set);
   }
@@ -575,6 +577,8 @@ class RegexParser {
       }
       const Member low = member(options, depth);
       if (low.is_set) {
+        n_ranges_ += low.set.ranges().size();
+        if (n_ranges_ > kMaxRanges) refuse("sets that are too large together");
         set.add(low.set);
         continue;
       }
@@ -584,6 +588,7 @@ class RegexParser {
         if (high.is_set) {  // "a-\s": the three of them
           set.add(low.code, low.code);
           set.add('-', '-');
+          n_ranges_ += high.set.ranges().size();
           set.add(high.set);
           continue;
         }
@@ -603,7 +608,7 @@ class RegexParser {
   std::string_view where_;
   std::vector<uint32_t> codes_;
   size_t p_ = 0;
-  size_t n_ranges_ = 0;
+  size_t n_sets_ = 0, n_ranges_ = 0;
   uint32_t letter_ = 0;  // the literal that atom() has just read; 0 for all else
 };
 

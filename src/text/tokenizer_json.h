@@ -28,12 +28,14 @@ HfTokenizerFiles read_hf_tokenizer(const std::string& folder);
 /// more_stops. Throws Error (kInvalid) naming file and place for what contradicts itself.
 Vocabulary vocabulary_from_hf(const HfTokenizerFiles& files);
 
-/// Whether hf_from_vocabulary has a form for a vocabulary: one with hf_json, or of model "gpt2" or "llama".
+/// Whether a vocabulary has a form in tokenizer.json: one with hf_json, or of model "gpt2", "llama", "t5" or "bert".
 bool has_hf_form(const Vocabulary& vocabulary);
 
 /// The files that describe a vocabulary; Hugging Face's tokenizers give the same ids with them. hf_json is written as
 /// it is; else, of tokens with equal text all but the last, and tokens without text, get a name that no text has.
-/// Throws Error (kInvalid) for a vocabulary without such a form.
+/// Without such a form `tokenizer` stays empty, and the other files say what they can: stop ids, the chat template. The
+/// steps for t5 and bert are Hugging Face's; a few texts (characters that the rules replace in part, tokens spelled in
+/// the text) have other ids there than in the programs that GGUF's kinds come from.
 HfTokenizerFiles hf_from_vocabulary(const Vocabulary& vocabulary);
 
 }  // namespace godwit

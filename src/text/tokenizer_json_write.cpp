@@ -153,8 +153,11 @@ Json scored_decoder(const Vocabulary& v) {
 
 /// Begin and end tokens around one text or a pair; null without.
 Json post_processor(const Vocabulary& v, const std::vector<std::string>& names) {
-  const bool begin = v.add_bos && v.bos, end = v.add_eos && v.eos;
-  if (!begin && !end) return nullptr;
+  const bool begin = v.add_bos && v.bos;
+  std::vector<int32_t> ends;
+  if (v.add_sep && v.sep) ends.push_back(*v.sep);
+  if (v.add_eos && v.eos) ends.push_back(*v.eos);
+  if (!begin && ends.empty()) return nullptr;
   Json single = Json::array(), pair = Json::array(), special = Json::object();
   const auto token = [&](int32_t id, int type_id) {
     const std::string& name = names[static_cast<size_t>(id)];
@@ -164,7 +167,7 @@ Json post_processor(const Vocabulary& v, const std::vector<std::string>& names) 
   const auto part = [&](Json& out, const char* sequence, int type_id) {
     if (begin) out.push_back(token(*v.bos, type_id));
     out.push_back({{"Sequence", {{"id", sequence}, {"type_id", type_id}}}});
-    if (end) out.push_back(token(*v.eos, type_id));
+    for (const int32_t id : ends) out.push_back(token(id, type_id));
   };
   part(single, "A", 0);
   part(pair, "A", 0);
@@ -204,42 +207,133 @@ std::string generation_config(const Vocabulary& v) {
   return dump_json(config) + "\n";
 }
 
+Json sequence(const char* list, Json steps) { return {{"type", "Sequence"}, {list, std::move(steps)}}; }
+
+Json replace_regex(const char* what, std::string_view content) {
+  return {{"type", "Replace"}, {"pattern", {{"Regex", what}}}, {"content", content}};
+}
+
+/// The stages that depend on the kind.
+struct Stages {
+  Json normalizer, pre_tokenizer, decoder, model;
+};
+
+Stages byte_level_stages(const Vocabulary& v, const std::vector<std::string>& names) {
+  return {nullptr, byte_level_pre_tokenizer(v), byte_level_step(true), model(v, names)};
+}
+
+Stages scored_stages(const Vocabulary& v, const std::vector<std::string>& names) {
+  if (v.scores.size() != v.tokens.size()) invalid("{}: a tokenizer without scores", printable_path(v.source));
+  return {scored_normalizer(v), nullptr, scored_decoder(v), model(v, names)};
+}
+
+/// Source: RFC 4648, section 4.
+std::string to_base64(std::string_view bytes) {
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    uint32_t group = 0;
+    for (size_t i = 0; i < 3; ++i)
+      group = group << 8 | (at + i < bytes.size() ? static_cast<uint8_t>(bytes[at + i]) : 0);
+    for (size_t i = 0; i < 4; ++i) out += at + i <= bytes.size() ? kDigits[group >> (18 - 6 * i) & 63] : '=';
+  }
+  return out;
+}
+
+/// SentencePiece's normalizer as steps: its rules, spaces at the ends and in a row, the mark in front, marks for
+/// spaces.
+Stages unigram_stages(const Vocabulary& v, const std::vector<std::string>& names) {
+  if (v.scores.size() != v.tokens.size() || !v.unk) {
+    invalid("{}: a unigram tokenizer without scores or an unknown token", printable_path(v.source));
+  }
+  Json steps = Json::array();
+  if (!v.charsmap.empty()) steps.push_back({{"type", "Precompiled"}, {"precompiled_charsmap", to_base64(v.charsmap)}});
+  if (v.remove_extra_whitespaces) {
+    steps.push_back(replace_regex(R"(\A +| +\z)", ""));
+    steps.push_back(replace_regex(" {2,}", " "));
+  }
+  if (v.add_space_prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
+  steps.push_back(replace(" ", kSpaceMark));
+  Json pieces = Json::array();
+  size_t n_bytes = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    n_bytes += v.type(i) == kTokenByte;
+    // What is never found in a text gets a name that none has.
+    pieces.push_back({v.type(i) == kTokenUnused ? fmt::format("[UNUSED_{}]", i) : names[i], v.scores[i]});
+  }
+  const Json unigram = {
+      {"type", "Unigram"}, {"unk_id", *v.unk}, {"vocab", std::move(pieces)}, {"byte_fallback", n_bytes == 256}};
+  return {sequence("normalizers", std::move(steps)), nullptr, scored_decoder(v), unigram};
+}
+
+/// GGUF marks the beginnings of words, BERT what goes on within a word.
+Stages word_piece_stages(const Vocabulary& v, const std::vector<std::string>& names) {
+  Json vocabulary = Json::object();
+  auto& members = static_cast<Json::object_t::Container&>(vocabulary.get_ref<Json::object_t&>());
+  std::unordered_set<std::string> taken(names.begin(), names.end());
+  for (size_t i = 0; i < names.size(); ++i) {
+    const bool word = v.type(i) == kTokenNormal || v.type(i) == kTokenUndefined;
+    std::string name = !word                              ? names[i]
+                       : names[i].starts_with(kSpaceMark) ? names[i].substr(kSpaceMark.size())
+                                                          : "##" + names[i];
+    if (name != names[i] && !taken.insert(name).second) name = fmt::format("[UNUSED_{}]", i);
+    members.emplace_back(std::move(name), Json(i));
+  }
+  const Json normalizer = {{"type", "BertNormalizer"},
+                           {"clean_text", true},
+                           {"handle_chinese_chars", true},
+                           {"strip_accents", v.strip_accents},
+                           {"lowercase", v.lowercase}};
+  const std::string unknown = v.unk ? names[static_cast<size_t>(*v.unk)] : "[UNK]";
+  const Json words = {{"type", "WordPiece"},
+                      {"unk_token", unknown},
+                      {"continuing_subword_prefix", "##"},
+                      {"max_input_chars_per_word", 100},
+                      {"vocab", std::move(vocabulary)}};
+  return {
+      normalizer, {{"type", "BertPreTokenizer"}}, {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", false}}, words};
+}
+
+using MakeStages = Stages (*)(const Vocabulary&, const std::vector<std::string>&);
+
+/// Null for a kind that tokenizer.json has no stages for.
+MakeStages stages_for(std::string_view model) {
+  static constexpr std::pair<std::string_view, MakeStages> kKinds[] = {
+      {"gpt2", byte_level_stages}, {"llama", scored_stages}, {"t5", unigram_stages}, {"bert", word_piece_stages}};
+  const auto* kind =
+      std::find_if(std::begin(kKinds), std::end(kKinds), [&](const auto& k) { return k.first == model; });
+  return kind == std::end(kKinds) ? nullptr : kind->second;
+}
+
 }  // namespace
 
-bool has_hf_form(const Vocabulary& v) { return !v.hf_json.empty() || v.model == "gpt2" || v.model == "llama"; }
+bool has_hf_form(const Vocabulary& v) { return !v.hf_json.empty() || stages_for(v.model) != nullptr; }
 
 HfTokenizerFiles hf_from_vocabulary(const Vocabulary& v) {
   check_vocabulary(v);
-  if (!v.hf_json.empty()) {
-    HfTokenizerFiles files;
-    files.source = v.source;
+  HfTokenizerFiles files;
+  files.source = v.source;
+  files.generation = generation_config(v);
+  if (!has_hf_form(v) || !v.hf_json.empty()) {
     files.tokenizer = v.hf_json;
     files.config = tokenizer_config(v, v.tokens);
-    files.generation = generation_config(v);
     return files;
   }
-  const bool scored = v.model == "llama";
-  if (!scored && v.model != "gpt2") {
-    invalid("{}: tokenizer {} has no form in tokenizer.json", printable_path(v.source), quoted(v.model));
-  }
-  if (scored && v.scores.size() != v.tokens.size()) invalid("{}: a tokenizer without scores", printable_path(v.source));
   const std::vector<std::string> names = unique_names(v);
+  Stages stages = stages_for(v.model)(v, names);
   const Json root = {
       {"version", "1.0"},
       {"truncation", nullptr},
       {"padding", nullptr},
       {"added_tokens", added_tokens(v, names)},
-      {"normalizer", scored ? scored_normalizer(v) : Json()},
-      {"pre_tokenizer", scored ? Json() : byte_level_pre_tokenizer(v)},
+      {"normalizer", std::move(stages.normalizer)},
+      {"pre_tokenizer", std::move(stages.pre_tokenizer)},
       {"post_processor", post_processor(v, names)},
-      {"decoder", scored ? scored_decoder(v) : byte_level_step(true)},
-      {"model", model(v, names)},
+      {"decoder", std::move(stages.decoder)},
+      {"model", std::move(stages.model)},
   };
-  HfTokenizerFiles files;
-  files.source = v.source;
   files.tokenizer = dump_json(root) + "\n";
   files.config = tokenizer_config(v, names);
-  files.generation = generation_config(v);
   return files;
 }
 

@@ -81,8 +81,10 @@ TEST(ChatConversation, BrokenFilesAreRefusedWithTheirPlace) {
       {head + std::string(100'000, '[') + "}", "c.json"},
       {head + "[]} trailing", "c.json"},
   };
-  for (const auto& [text, hint] : cases)
-    EXPECT_EQ(kind_of([&] { load_conversation(folder.write("c.json", text)); }, hint), ErrorKind::kInvalid) << text;
+  for (const auto& [text, hint] : cases) {
+    const std::string file = folder.write("c.json", text);
+    EXPECT_EQ(kind_of([&] { load_conversation(file); }, hint), ErrorKind::kInvalid) << text;
+  }
   EXPECT_EQ(kind_of([&] { load_conversation(folder.file("absent")); }, "absent"), ErrorKind::kInvalid);
 }
 

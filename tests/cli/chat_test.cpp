@@ -360,6 +360,7 @@ TEST_F(RealChat, SmolLM2Answers) {
   t->expect("> ");
   t->type("And of Italy?\r");
   EXPECT_NE(t->expect("]\r", 120).find("reused"), std::string::npos);
+  t->expect("> ");
   t->type("\004");
   EXPECT_EQ(t->wait_for_end(), 0);
 }

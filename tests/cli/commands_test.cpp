@@ -248,6 +248,35 @@ TEST_F(Commands, BenchCountsExperts) {
   EXPECT_FALSE(nlohmann::json::parse(dense.out)["results"][0].contains("experts"));
 }
 
+TEST_F(Commands, SamplingIsTheModelsOwnUnlessAFlagSaysElse) {
+  fs::copy(tiny_, folder_ / "own");
+  const auto ids = [&](const std::string& model, const std::string& flags) {
+    const Result r = run("run " + (folder_ / model).string() + " --ids 1,2,3 -n 24 --json --seed 5 " + flags);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return nlohmann::json::parse(r.out)["ids"];
+  };
+  const auto neutral = ids("own", ""), cut = ids("own", "--temp 0.5 --top-k 3"), greedy = ids("own", "--greedy");
+  ASSERT_NE(neutral, cut);
+  ASSERT_NE(greedy, cut);
+  std::ofstream(folder_ / "own" / "generation_config.json") << R"({"temperature": 0.5, "top_k": 3, "do_sample": true})";
+  EXPECT_EQ(ids("own", ""), cut);
+  EXPECT_EQ(ids("own", "--temp 1 --top-k 0"), neutral);
+  // Both containers say it.
+  const std::string own = (folder_ / "own").string();
+  ASSERT_EQ(run("convert " + own + " " + own + ".gguf -q").code, 0);
+  EXPECT_EQ(ids("own.gguf", ""), cut);
+  ASSERT_EQ(run("convert " + own + ".gguf " + own + "2 -q").code, 0);
+  EXPECT_EQ(ids("own2", ""), cut);
+  std::ofstream(folder_ / "own" / "generation_config.json") << R"({"temperature": 0.5, "do_sample": false})";
+  EXPECT_EQ(ids("own", ""), greedy);
+  for (const char* bad : {R"({"temperature": -1})", R"({"top_p": 1.5})", R"({"top_k": "3"})", R"({"min_p": 1e999})"}) {
+    std::ofstream(folder_ / "own" / "generation_config.json") << bad;
+    const Result r = run("run " + own + " --ids 1,2,3 -n 2");
+    EXPECT_EQ(r.code, 3) << bad;
+    EXPECT_NE(r.err.find("generation_config.json"), std::string::npos) << r.err;
+  }
+}
+
 TEST_F(Commands, HelpTeaches) {
   for (const char* command : {"run", "logits", "inspect", "tokenize", "eval", "bench", "doctor"}) {
     const Result r = run(std::string(command) + " --help");

@@ -103,11 +103,12 @@ TEST(Regex, RefusesWhatIsTooLarge) {
   for (const std::string& pattern :
        {std::string("a{100001}"), std::string("(((a{1000}){1000}){1000}){1000}"), std::string("(?:(?:){99999}){99999}"),
         repeated("(", 10000), repeated("[", 10000), repeated("(?:", 10000) + "a", "a" + repeated("*", 100),
-        repeated("\\w", 20000), repeated("[^a&&", 20000), std::string(70000, 'a'),
+        repeated("\\w", 20000), repeated("\\p{Han}", 9000), "[" + repeated("\\w", 20000) + "]",
+        "(?i)" + repeated("a", 60000), repeated("[^a&&", 20000), std::string(70000, 'a'),
         repeated("(?i:", 500) + repeated(")", 500), std::string("(?:a?){5000}b{5000}")}) {
     const auto begin = std::chrono::steady_clock::now();
     EXPECT_THROW(Regex::compile(pattern), Error) << pattern.substr(0, 40);
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5)) << pattern.substr(0, 40);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2)) << pattern.substr(0, 40);
   }
 }
 

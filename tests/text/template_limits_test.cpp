@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "text/chat_template.h"
 
-namespace godwit {
+namespace godwit::jinja {
 namespace {
 
 using ::testing::HasSubstr;
@@ -224,4 +224,4 @@ TEST(HostileTemplates, LimitsAreTheCallersToSet) {
 }
 
 }  // namespace
-}  // namespace godwit
+}  // namespace godwit::jinja

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "text/chat_template.h"
 
-namespace godwit {
+namespace godwit::jinja {
 namespace {
 
 using ::testing::HasSubstr;
@@ -181,4 +181,4 @@ TEST(BuiltinTemplates, TakePartsAndNames) {
 }
 
 }  // namespace
-}  // namespace godwit
+}  // namespace godwit::jinja
