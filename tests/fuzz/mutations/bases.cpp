@@ -123,7 +123,7 @@ std::string sentencepiece_file(char kind) {
   std::string file = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3);
   for (int byte = 0; byte < 256; ++byte) file += piece(fmt::format("<0x{:02X}>", byte), 0, 6);
   for (const char* text : {"\u2581", "a", "b", "ab", "\u2581a", "e", "\u2581the"}) file += piece(text, -2, 1);
-  return file + piece("[tool]", 0, 4) + protobuf(2, protobuf(3, kind)) +
+  return file + piece("[tool]", 0, 4) + protobuf(2, protobuf(3, kind) + "\x98\x02\x01") +  // 35: byte_fallback
          protobuf(3, protobuf(1, std::string("identity")) + protobuf(3, 1) + protobuf(4, 0) + protobuf(5, 1));
 }
 

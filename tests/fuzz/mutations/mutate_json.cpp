@@ -180,7 +180,7 @@ std::string mutate_json(const std::string& text, const std::vector<std::string>&
   std::string changed = text;
   if (!dice.one_in(12)) {
     try {
-      Json root = parse_json(text, "text");
+      Json root = parse_python_json(text, "text");
       change(root, words, dice);
       changed = dump(root);
       if (changed.size() <= kMostBytes) return changed;
@@ -221,7 +221,7 @@ void mutate_safetensors(std::string& file, Dice& dice) {
 
 void collect_words(const std::string& text, std::vector<std::string>& words) {
   std::vector<const Json*> open;
-  const Json root = parse_json(text, "text");
+  const Json root = parse_python_json(text, "text");
   for (open.push_back(&root); !open.empty();) {
     const Json* value = open.back();
     open.pop_back();
