@@ -1,5 +1,8 @@
 // Vocabulary from and to GGUF metadata.
+#include <algorithm>
+#include <iterator>
 #include <limits>
+#include <string_view>
 
 #include "base/error.h"
 #include "formats/config.h"
@@ -81,6 +84,12 @@ void read_hf_json(const Config& config, Vocabulary& v) {
   v.pipeline = std::move(read.pipeline);
 }
 
+// Of other kinds a file may say what it likes: the model is used without text.
+bool is_known_kind(std::string_view model) {
+  constexpr std::string_view kKinds[] = {"llama", "gpt2", "t5", "bert", "rwkv", "gemma4", "bytes"};
+  return std::find(std::begin(kKinds), std::end(kKinds), model) != std::end(kKinds);
+}
+
 }  // namespace
 
 Vocabulary vocabulary_from(const Config& config) {
@@ -95,7 +104,7 @@ Vocabulary vocabulary_from(const Config& config) {
   if (const auto* merges = config.texts("tokenizer.ggml.merges")) v.merges = *merges;
   v.scores = scores_of(config);
   v.types = types_of(config);
-  if (v.tokens.empty() && (llama || v.model == "gpt2")) config.refuse("tokenizer.ggml.tokens", "tokens", "none");
+  if (v.tokens.empty() && is_known_kind(v.model)) config.refuse("tokenizer.ggml.tokens", "tokens", "none");
   const auto choice = find_pretokenizer(v.pre);
   // Beside a tokenizer.json the keys say all that it says.
   const Defaults defaults = config.has("tokenizer.huggingface.json") ? Defaults() : defaults_of(v.model);

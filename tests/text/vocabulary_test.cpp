@@ -156,5 +156,17 @@ TEST(Vocabulary, RefusesMetadataOfTheWrongKind) {
   EXPECT_THAT(with("tokenizer.ggml.model", int64_t{1}), HasSubstr("model"));
 }
 
+TEST(Vocabulary, RefusesKindsWithoutTokens) {
+  for (const char* model : {"llama", "gpt2", "t5", "bert", "rwkv", "gemma4", "bytes", "none", "another"}) {
+    Config config;
+    config.source = "test";
+    config.architecture = "llama";
+    config.set("tokenizer.ggml.model", std::string(model));
+    config.set("tokenizer.ggml.eos_token_id", int64_t{0});
+    const bool known = model != std::string("none") && model != std::string("another");
+    EXPECT_THAT(refusal([&] { vocabulary_from(config); }), known ? HasSubstr("tokens") : HasSubstr("")) << model;
+  }
+}
+
 }  // namespace
 }  // namespace godwit
