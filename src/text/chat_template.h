@@ -30,7 +30,7 @@ struct RenderLimits {
   /// variables and 8 for each byte of their text: templates look back over a long conversation again and again.
   uint64_t steps = 2'000'000;
   int depth = 64;                        // of macros that call each other
-  uint64_t output = uint64_t{8} << 20;   // bytes of the text, and as many again as the variables have
+  uint64_t output = uint64_t{8} << 20;   // bytes of the text
   uint64_t memory = uint64_t{64} << 20;  // bytes of the values alive at once, the variables apart
   uint64_t range = 100'000;              // numbers in a range()
   /// What strftime_now says the time is: seconds since 1970 (UTC), printed in the local time zone; unset: now.
