@@ -24,7 +24,7 @@ constexpr size_t kMostMessages = 100'000;
 Json read_conversation(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
-    invalid("{}: expected a file", printable_path(path));
+    invalid("{}: expected a file, got {}", printable_path(path), S_ISDIR(status.st_mode) ? "a directory" : "none");
   Json file = parse_json(read_input(path, kMostConversationBytes), printable_path(path), 8);
   const auto schema = file.is_object() ? file.find("schema") : file.end();
   if (!file.is_object() || schema == file.end() || *schema != kConversationSchema)

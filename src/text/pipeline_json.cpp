@@ -1,6 +1,7 @@
 #include "text/pipeline_json.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "text/bpe.h"
 #include "text/hf_expressions.h"
@@ -58,8 +59,9 @@ class PipelineReader {
   const PipelineSource& source_;
   const JsonFields& fields_;
   std::shared_ptr<Pipeline> out_ = std::make_shared<Pipeline>();
-  std::vector<std::string> expressions_;  // isolated, not yet in out_->splits
-  bool bytes_ = false;                    // the last step was to the byte-level alphabet, and the model does it
+  std::unordered_set<int32_t> within_words_;  // added tokens that only match whole words
+  std::vector<std::string> expressions_;      // isolated, not yet in out_->splits
+  bool bytes_ = false;                        // the last step was to the byte-level alphabet, and the model does it
 };
 
 PipelineReader::Steps PipelineReader::steps(const char* stage, const char* list) const {
@@ -98,6 +100,7 @@ void PipelineReader::read_added() {
     added.lstrip = fields_.flag(token, "lstrip", false);
     added.rstrip = fields_.flag(token, "rstrip", false);
     added.normalized = fields_.flag(token, "normalized", !fields_.flag(token, "special", false));
+    if (added.single_word) within_words_.insert(added.id);
     out_->added.push_back(std::move(added));
   }
 }
@@ -324,10 +327,12 @@ void PipelineReader::read_splits() {
   add_expressions();
 }
 
-/// Control tokens come from templates, never from encoding text that happens to spell one in parts.
+/// Control tokens come from templates, never from encoding text that spells one in parts; no more do added tokens,
+/// which are cut out of the text whole, but for those that are text within words.
 bool PipelineReader::is_made(size_t id) const {
   const int32_t type = source_.vocabulary.type(id);
-  return source_.in_model[id] && type != kTokenControl && type != kTokenUnknown;
+  const bool cut_out = type == kTokenUserDefined && !within_words_.contains(static_cast<int32_t>(id));
+  return source_.in_model[id] && type != kTokenControl && type != kTokenUnknown && !cut_out;
 }
 
 std::vector<std::string> PipelineReader::model_tokens() const {

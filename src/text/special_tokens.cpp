@@ -7,6 +7,13 @@
 
 namespace godwit {
 
+bool reads_as_marker(std::string_view text) {
+  const auto framed = [&](std::string_view open, std::string_view close) {
+    return text.size() > open.size() + close.size() && text.starts_with(open) && text.ends_with(close);
+  };
+  return framed("<|", "|>") || framed("<\uFF5C", "\uFF5C>");
+}
+
 SpecialTokens::SpecialTokens(const std::vector<SpecialToken>& tokens) {
   nodes_.push_back(Node{.parent = 0, .byte = 0});
   uint32_t longest = 0;

@@ -19,6 +19,9 @@ struct SpecialToken {
   bool control;
 };
 
+/// Whether a token is written as those that chat templates mark turns with: <|im_start|>, <｜User｜>.
+bool reads_as_marker(std::string_view text);
+
 /// A special token in a text.
 struct SpecialMatch {
   uint32_t begin, end;  // bytes

@@ -36,14 +36,6 @@ constexpr std::string_view kStopTexts[] = {"<|eot_id|>",
 /// The same, but short enough to be ordinary pieces of markup: only if the file has them as control tokens.
 constexpr std::string_view kStopTextsIfControl[] = {"</s>", "<eos>"};
 
-/// Whether a token is written as those that chat templates mark turns with: <|im_start|>, <｜User｜>.
-bool reads_as_marker(std::string_view text) {
-  const auto framed = [&](std::string_view open, std::string_view close) {
-    return text.size() > open.size() + close.size() && text.starts_with(open) && text.ends_with(close);
-  };
-  return framed("<|", "|>") || framed("<\uFF5C", "\uFF5C>");
-}
-
 template <size_t n>
 bool is_one_of(const std::string_view (&texts)[n], std::string_view text) {
   return std::find(std::begin(texts), std::end(texts), text) != std::end(texts);
