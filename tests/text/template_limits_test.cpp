@@ -201,6 +201,17 @@ TEST(HostileTemplates, Sources) {
   EXPECT_THAT(outcome("{% macro m(" + repeated("a,", 300) + "b) %}{% endmacro %}"), HasSubstr("two parameters"));
 }
 
+// Text and pattern alike but for their ends: each place takes the whole pattern.
+TEST(HostileTemplates, Searches) {
+  for (const char* search : {"P in S", "S.find(P)", "S.rfind(P)", "S.split(P)", "S.rsplit(P)", "S.replace(P, 'x')",
+                             "S | replace(P, 'x')", "S.count(P)", "S.partition(P)", "S.rpartition(P)"}) {
+    const std::string source =
+        "{% set S = 'a' * 1000000 %}{% set P = 'a' * 500000 ~ 'b' %}{{ (" + std::string(search) + ") is string }}";
+    EXPECT_THAT(outcome(source), HasSubstr("steps")) << search;
+  }
+  EXPECT_EQ(outcome("{{ 'b' * 40 in 'a' * 10000 ~ 'b' * 40 }}"), "ok: True");
+}
+
 TEST(HostileTemplates, LimitsAreTheCallersToSet) {
   RenderLimits limits;
   limits.output = 10;
