@@ -211,6 +211,7 @@ void MergeModel::encode(std::string_view piece, std::vector<int32_t>& ids) const
       symbol.begin += static_cast<uint32_t>(at);
       symbol.previous = static_cast<int32_t>(parts.size()) - 1;
       symbol.next = static_cast<int32_t>(parts.size()) + 1;
+      if (parts.size() == size_t{1} << 16) parts.reserve(piece.size());  // rather than to grow by copies
       parts.push_back(symbol);
     }
     at = end;
