@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "text/unicode.h"
 
 namespace godwit {
 namespace {
@@ -46,31 +47,11 @@ std::wstring pasted_text(const std::wstring& raw) {
   return text;
 }
 
-void append_utf8(std::string& out, wchar_t wide) {
-  const auto c = static_cast<uint32_t>(wide);
-  const auto byte = [&](uint32_t value) { out += static_cast<char>(value); };
-  if (c < 0x80) return byte(c);
-  if (c < 0x800) return byte(0xC0 | c >> 6), byte(0x80 | (c & 0x3F));
-  if (c < 0x10000) return byte(0xE0 | c >> 12), byte(0x80 | (c >> 6 & 0x3F)), byte(0x80 | (c & 0x3F));
-  byte(0xF0 | c >> 18), byte(0x80 | (c >> 12 & 0x3F)), byte(0x80 | (c >> 6 & 0x3F)), byte(0x80 | (c & 0x3F));
-}
-
 /// The character that begins at `at` (UTF-8), which goes behind it. U+FFFD for a byte that begins none.
 wchar_t next_char(std::string_view text, size_t& at) {
-  const auto lead = static_cast<unsigned char>(text[at++]);
-  if (lead < 0x80) return static_cast<wchar_t>(lead);
-  const int more = lead >= 0xF0 && lead < 0xF5 ? 3 : lead >= 0xE0 ? 2 : lead >= 0xC2 ? 1 : 0;
-  if (more == 0 || lead >= 0xF5 || at + static_cast<size_t>(more) > text.size()) return kReplacement;
-  uint32_t c = lead & (0x3F >> more);
-  for (int i = 0; i < more; ++i) {
-    const auto byte = static_cast<unsigned char>(text[at + static_cast<size_t>(i)]);
-    if ((byte & 0xC0) != 0x80) return kReplacement;
-    c = c << 6 | (byte & 0x3F);
-  }
-  const bool overlong = c < (more == 1 ? 0x80U : more == 2 ? 0x800U : 0x10000U);
-  if (overlong || (c >= 0xD800 && c < 0xE000) || c > 0x10FFFF) return kReplacement;
-  at += static_cast<size_t>(more);
-  return static_cast<wchar_t>(c);
+  const Decoded d = decode_utf8(text, at);
+  at += d.length;
+  return d.code == kInvalidByte ? kReplacement : static_cast<wchar_t>(d.code);
 }
 
 std::wstring to_wide(std::string_view text) {
@@ -81,7 +62,7 @@ std::wstring to_wide(std::string_view text) {
 
 std::string to_utf8(std::wstring_view wide) {
   std::string text;
-  for (const wchar_t c : wide) append_utf8(text, c);
+  for (const wchar_t c : wide) append_utf8(text, static_cast<uint32_t>(c));
   return text;
 }
 
@@ -116,7 +97,7 @@ std::string harmless(std::string_view text) {
   std::string out;
   for (size_t at = 0; at < text.size();) {
     const wchar_t c = next_char(text, at);
-    if (c != L'\r') append_utf8(out, harmless_char(c));
+    if (c != L'\r') append_utf8(out, static_cast<uint32_t>(harmless_char(c)));
   }
   return out;
 }

@@ -36,20 +36,7 @@ class SentencePieceBpe final : public Tokenizer, private PieceModel {
   size_t longest_ = 0;
 };
 
-std::vector<uint32_t> ranks_of(const std::vector<float>& scores) {
-  std::vector<float> sorted = scores;
-  std::sort(sorted.begin(), sorted.end(), std::greater<>());
-  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
-  std::vector<uint32_t> ranks;
-  ranks.reserve(scores.size());
-  for (const float score : scores) {
-    const auto place = std::lower_bound(sorted.begin(), sorted.end(), score, std::greater<>());
-    ranks.push_back(static_cast<uint32_t>(place - sorted.begin()));
-  }
-  return ranks;
-}
-
-SentencePieceBpe::SentencePieceBpe(const Vocabulary& v) : Tokenizer(v), ranks_(ranks_of(v.scores)) {
+SentencePieceBpe::SentencePieceBpe(const Vocabulary& v) : Tokenizer(v), ranks_(score_ranks(v.scores)) {
   byte_ids_.fill(-1);
   tokens_.resize(v.tokens.size());
   std::vector<std::string> pieces(v.tokens.size());
@@ -159,6 +146,19 @@ void SentencePieceBpe::append(std::string_view text, std::vector<int32_t>& ids) 
 }
 
 }  // namespace
+
+std::vector<uint32_t> score_ranks(const std::vector<float>& scores) {
+  std::vector<float> sorted = scores;
+  std::sort(sorted.begin(), sorted.end(), std::greater<>());
+  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+  std::vector<uint32_t> ranks;
+  ranks.reserve(scores.size());
+  for (const float score : scores) {
+    const auto place = std::lower_bound(sorted.begin(), sorted.end(), score, std::greater<>());
+    ranks.push_back(static_cast<uint32_t>(place - sorted.begin()));
+  }
+  return ranks;
+}
 
 std::string without_space_marks(std::string_view token) {
   std::string text;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "text/tokenizer.h"
 
@@ -11,6 +12,9 @@ namespace godwit {
 
 /// What stands for a space within pieces: U+2581.
 inline constexpr std::string_view kSpaceMark = "\u2581";
+
+/// Scores as ranks, the highest 0, equal ones alike.
+std::vector<uint32_t> score_ranks(const std::vector<float>& scores);
 
 /// `text` with a space for each space mark.
 std::string without_space_marks(std::string_view text);

@@ -10,27 +10,10 @@
 #include "text/unicode.h"
 
 namespace godwit {
-namespace {
-
-/// Scores as ranks, equal ones alike, the highest 0.
-std::vector<uint32_t> piece_ranks(const std::vector<float>& scores) {
-  std::vector<float> sorted = scores;
-  std::sort(sorted.begin(), sorted.end(), std::greater<>());
-  std::vector<uint32_t> ranks;
-  ranks.reserve(scores.size());
-  for (const float score : scores) {
-    const auto place = std::lower_bound(sorted.begin(), sorted.end(), score, std::greater<>());
-    ranks.push_back(static_cast<uint32_t>(place - sorted.begin()));
-  }
-  return ranks;
-}
-
-}  // namespace
-
 SentencePieceEncoder::SentencePieceEncoder(SentencePieceModel model)
     : model_(std::move(model)),
       charsmap_(model_.charsmap, printable_path(model_.source) + ": precompiled_charsmap"),
-      ranks_(piece_ranks(model_.scores)) {
+      ranks_(score_ranks(model_.scores)) {
   byte_ids_.fill(-1);
   std::vector<std::pair<std::string_view, int32_t>> user_defined;
   for (size_t i = 0; i < model_.pieces.size(); ++i) {

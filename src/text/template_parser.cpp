@@ -326,18 +326,25 @@ class Parser {
     return std::find(std::begin(kWords), std::end(kWords), name) != std::end(kWords);
   }
 
-  ExprPtr target(bool with_namespace, const Names& ends) {
-    const Nested nested(*this);
-    const uint32_t line = current_.line;
-    std::vector<ExprPtr> items;
+  /// Appends items with commas between them, up to one of the ends. True where there was a comma: then it is a tuple.
+  template <class F>
+  bool comma_list(std::vector<ExprPtr>& items, const Names& ends, F item) {
     bool is_tuple = false;
     for (;;) {
       if (!items.empty()) expect_operator(",");
       if (tuple_ends(ends)) break;
-      items.push_back(target_item(with_namespace));
+      items.push_back(item());
       if (!at_operator(",")) break;
       is_tuple = true;
     }
+    return is_tuple;
+  }
+
+  ExprPtr target(bool with_namespace, const Names& ends) {
+    const Nested nested(*this);
+    const uint32_t line = current_.line;
+    std::vector<ExprPtr> items;
+    const bool is_tuple = comma_list(items, ends, [&] { return target_item(with_namespace); });
     if (!is_tuple) {
       if (items.empty()) expected("a name");
       return std::move(items[0]);
@@ -371,14 +378,7 @@ class Parser {
   ExprPtr tuple(bool conditional = true, const Names& ends = {}, bool in_parentheses = false) {
     const uint32_t line = current_.line;
     std::vector<ExprPtr> items;
-    bool is_tuple = false;
-    for (;;) {
-      if (!items.empty()) expect_operator(",");
-      if (tuple_ends(ends)) break;
-      items.push_back(expression(conditional));
-      if (!at_operator(",")) break;
-      is_tuple = true;
-    }
+    const bool is_tuple = comma_list(items, ends, [&] { return expression(conditional); });
     if (!is_tuple) {
       if (!items.empty()) return std::move(items[0]);
       if (!in_parentheses) expected("an expression");
