@@ -48,4 +48,15 @@ class AnswerText {
   std::vector<TokenId> ids_;
 };
 
+/// What --json says of an answer, besides what the engine knows.
+struct AnswerFacts {
+  std::string text;
+  std::vector<TokenId> ids;
+  size_t prompt_tokens;
+  std::string finish;
+  double load_s;
+};
+/// The object of `run` and `chat`, as a line of JSON.
+std::string answer_json(const std::string& schema, const AnswerFacts& facts, const Outcome& outcome);
+
 }  // namespace godwit

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "cli/answer.h"
 #include "cli/chat_screen.h"
 #include "cli/chat_session.h"
 #include "cli/commands.h"
@@ -38,17 +39,9 @@ void answer_once(const ChatOptions& o, bool has_prompt) {
       prompt, o.sampling.seed, [&](const std::string& piece) { print(terminal ? screen.push(piece) : piece); });
   const Outcome& outcome = answer.outcome;
   if (o.talk.json) {
-    std::cout << dump_json({{"schema", "godwit.chat/1"},
-                            {"text", answer.text},
-                            {"ids", answer.ids},
-                            {"prompt_tokens", answer.prompt_tokens},
-                            {"completion_tokens", answer.ids.size()},
-                            {"finish_reason", answer.finish},
-                            {"timing",
-                             {{"load_s", session.load_s()},
-                              {"prefill_s", outcome.prefill_s},
-                              {"decode_s", outcome.decode_s},
-                              {"ttft_s", outcome.ttft_s}}}})
+    const auto prompt_tokens = static_cast<size_t>(answer.prompt_tokens);
+    std::cout << answer_json("godwit.chat/1", {answer.text, answer.ids, prompt_tokens, answer.finish, session.load_s()},
+                             outcome)
               << '\n';
   } else {
     print(terminal ? screen.finish() + "\n" : "\n");

@@ -38,17 +38,8 @@ void report(const RunOptions& o, const Session& session, const AnswerText& answe
             const Outcome& outcome) {
   const char* finish = answer.finish_name(outcome.finish);
   if (o.talk.json) {
-    std::cout << dump_json({{"schema", "godwit.run/1"},
-                            {"text", answer.text()},
-                            {"ids", answer.ids()},
-                            {"prompt_tokens", prompt_tokens},
-                            {"completion_tokens", answer.ids().size()},
-                            {"finish_reason", finish},
-                            {"timing",
-                             {{"load_s", session.load_s},
-                              {"prefill_s", outcome.prefill_s},
-                              {"decode_s", outcome.decode_s},
-                              {"ttft_s", outcome.ttft_s}}}})
+    std::cout << answer_json("godwit.run/1", {answer.text(), answer.ids(), prompt_tokens, finish, session.load_s},
+                             outcome)
               << '\n';
     return;
   }
